@@ -1,0 +1,1 @@
+"""What is remembered: the relational store and the object store."""

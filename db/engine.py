@@ -1,0 +1,51 @@
+"""Engine and sessions of the relational store."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.ext.asyncio import (
+    AsyncEngine,
+    AsyncSession,
+    async_sessionmaker,
+    create_async_engine,
+)
+
+from cluster.settings import DatabaseSettings
+
+Sessions = async_sessionmaker[AsyncSession]
+
+
+def async_url(url: str) -> URL:
+    """The URL for asyncpg, from any `postgres://` or `postgresql://` URL."""
+    return make_url(url.replace("postgres://", "postgresql://", 1)).set(
+        drivername="postgresql+asyncpg"
+    )
+
+
+def create_engine(settings: DatabaseSettings) -> AsyncEngine:
+    """An engine whose statements end: a lost connection is noticed before it is handed out."""
+    if settings.url is None:
+        raise ValueError("DATABASE_URL is not set: start with `rayscribe up`, or name a server")
+    timeout = f"{int(settings.statement_timeout_seconds * 1000)}"
+    return create_async_engine(
+        async_url(settings.url.get_secret_value()),
+        pool_size=settings.pool_size,
+        max_overflow=settings.pool_size,
+        pool_pre_ping=True,
+        connect_args={
+            "server_settings": {"statement_timeout": timeout, "application_name": "rayscribe"}
+        },
+    )
+
+
+def create_sessions(engine: AsyncEngine) -> Sessions:
+    """Sessions whose objects stay readable after commit (relationships are never lazy)."""
+    return async_sessionmaker(engine, expire_on_commit=False)
+
+
+@asynccontextmanager
+async def session_scope(sessions: Sessions) -> AsyncIterator[AsyncSession]:
+    """One transaction: committed at the end, rolled back on an exception."""
+    async with sessions() as session, session.begin():
+        yield session

@@ -1,0 +1,26 @@
+"""What can go wrong with stored things. Positional arguments only; no HTTP here."""
+
+
+class StoreError(Exception):
+    """Base of this floor's errors."""
+
+
+class NotFound(StoreError):
+    """There is no such thing, or this user may not read it: the two are not told apart."""
+
+    def __init__(self, kind: str, key: str) -> None:
+        super().__init__(kind, key)
+        self.kind = kind
+        self.key = key
+
+    def __str__(self) -> str:
+        """Name what was not found."""
+        return f"There is no {self.kind} {self.key}."
+
+
+class FenceLost(StoreError):
+    """The task was claimed again by somebody else: this writer's result must not be stored."""
+
+
+class StoreUnavailable(StoreError):
+    """A store did not answer."""

@@ -1,0 +1,26 @@
+"""The tables, one module per aggregate; importing this package registers all of them."""
+
+from db.models.media_file import FileStatus, MediaFile, Upload, UploadPart, UploadState
+from db.models.task import Lane, StageResult, Task, TaskEvent, TaskKind, TaskState
+from db.models.transcript import Segment, Speaker, Transcript
+from db.models.user import RefreshToken, Role, User
+
+__all__ = [
+    "FileStatus",
+    "Lane",
+    "MediaFile",
+    "RefreshToken",
+    "Role",
+    "Segment",
+    "Speaker",
+    "StageResult",
+    "Task",
+    "TaskEvent",
+    "TaskKind",
+    "TaskState",
+    "Transcript",
+    "Upload",
+    "UploadPart",
+    "UploadState",
+    "User",
+]

@@ -1,0 +1,110 @@
+"""Tasks (the queue itself), their events, and the results of stages that are done."""
+
+import uuid
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import BigInteger, ForeignKey, Identity, Index, String, UniqueConstraint, func, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from db.base import Base, Dated, Keyed, Updated, text_enum
+
+
+class TaskState(StrEnum):
+    """Where a task stands. Changed only by pipelines.task_state.transition."""
+
+    queued = "queued"
+    running = "running"
+    cancelling = "cancelling"
+    completed = "completed"
+    failed = "failed"
+    cancelled = "cancelled"
+
+
+class TaskKind(StrEnum):
+    """What a task does."""
+
+    transcription = "transcription"
+
+
+class Lane(StrEnum):
+    """Who goes first: live before interactive before bulk."""
+
+    live = "live"
+    interactive = "interactive"
+    bulk = "bulk"
+
+
+class Task(Keyed, Updated, Base):
+    """One requested run of a plan. The row is the queue entry; Ray holds nothing of it."""
+
+    __tablename__ = "task"
+
+    user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"))
+    media_file_id: Mapped[uuid.UUID | None] = mapped_column(
+        ForeignKey("media_file.id", ondelete="CASCADE"), index=True
+    )
+    kind: Mapped[TaskKind] = mapped_column(text_enum(TaskKind))
+    state: Mapped[TaskState] = mapped_column(text_enum(TaskState), default=TaskState.queued)
+    lane: Mapped[Lane] = mapped_column(text_enum(Lane), default=Lane.interactive)
+    options: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
+    audio_seconds: Mapped[float] = mapped_column(default=0.0)
+
+    attempt: Mapped[int] = mapped_column(default=0)
+    # Grows at every claim; a write that names an older fence changes nothing.
+    fence: Mapped[int] = mapped_column(BigInteger, default=0)
+    lease_owner: Mapped[str | None] = mapped_column(String(255))
+    lease_expires_at: Mapped[datetime | None]
+    run_after: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    stage: Mapped[str | None] = mapped_column(String(32))
+    progress: Mapped[float] = mapped_column(default=0.0)
+    eta_seconds: Mapped[float | None]
+    error_type: Mapped[str | None] = mapped_column(String(64))
+    error_message: Mapped[str | None]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        Index("ix_task_user_created", "user_id", "created_at"),
+        # What a claim looks at: only work that is not over.
+        Index(
+            "ix_task_claim",
+            "state",
+            "run_after",
+            postgresql_where=text("state IN ('queued', 'running', 'cancelling')"),
+        ),
+    )
+
+
+class TaskEvent(Dated, Base):
+    """Something that happened to a task; append-only, numbered per user without gaps."""
+
+    __tablename__ = "task_event"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"))
+    sequence: Mapped[int] = mapped_column(BigInteger)
+    task_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("task.id", ondelete="CASCADE"), index=True
+    )
+    type: Mapped[str] = mapped_column(String(64))
+    payload: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
+
+    __table_args__ = (UniqueConstraint("user_id", "sequence"),)
+
+
+class StageResult(Dated, Base):
+    """A checkpoint: what a stage made of one part of a file, under a fingerprint of its inputs."""
+
+    __tablename__ = "stage_result"
+
+    media_file_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("media_file.id", ondelete="CASCADE"), primary_key=True
+    )
+    stage: Mapped[str] = mapped_column(String(32), primary_key=True)
+    fingerprint: Mapped[str] = mapped_column(String(64), primary_key=True)
+    part: Mapped[int] = mapped_column(primary_key=True)
+    data: Mapped[bytes]

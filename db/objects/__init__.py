@@ -1,0 +1,1 @@
+"""Bytes: the object store's port and its S3 adapter."""

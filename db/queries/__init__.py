@@ -1,0 +1,1 @@
+"""Questions to the relational store: async functions, session first, scoped by owner in SQL."""

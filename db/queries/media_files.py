@@ -1,0 +1,99 @@
+"""Media files."""
+
+import uuid
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from db.errors import NotFound
+from db.models import FileStatus, MediaFile
+
+# Must be the predicate of the unique index uq_media_file_user_sha256.
+COUNTS_AS_DUPLICATE = MediaFile.status.not_in([FileStatus.failed, FileStatus.cancelled])
+
+
+class FileSort(StrEnum):
+    """What a list of files can be sorted by."""
+
+    created_at = "created_at"
+    filename = "filename"
+    size_bytes = "size_bytes"
+    duration = "duration"
+    status = "status"
+
+
+def readable_by(user_id: uuid.UUID) -> ColumnElement[bool]:
+    """Files that this user may see: their own, for admins too as long as no audit log exists."""
+    return MediaFile.user_id == user_id
+
+
+async def get(session: AsyncSession, user_id: uuid.UUID, file_id: uuid.UUID) -> MediaFile:
+    """One file.
+
+    Raises:
+        NotFound: there is none that this user may see.
+    """
+    file: MediaFile | None = await session.scalar(
+        select(MediaFile).where(MediaFile.id == file_id, readable_by(user_id))
+    )
+    if file is None:
+        raise NotFound("file", str(file_id))
+    return file
+
+
+async def exists(session: AsyncSession, file_id: uuid.UUID) -> bool:
+    """Whether the row is there, whoever it belongs to."""
+    return await session.get(MediaFile, file_id) is not None
+
+
+async def duplicate_of(session: AsyncSession, user_id: uuid.UUID, sha256: str) -> uuid.UUID | None:
+    """The user's file with the same bytes, unless it came to nothing."""
+    found: uuid.UUID | None = await session.scalar(
+        select(MediaFile.id).where(
+            MediaFile.user_id == user_id, MediaFile.sha256 == sha256, COUNTS_AS_DUPLICATE
+        )
+    )
+    return found
+
+
+async def add(session: AsyncSession, values: dict[str, Any]) -> MediaFile | None:
+    """Store a new file; None where the user has these bytes already, however close the race."""
+    file: MediaFile | None = await session.scalar(
+        insert(MediaFile)
+        .values(status=FileStatus.queued, media_metadata={}, **values)
+        .on_conflict_do_nothing()
+        .returning(MediaFile)
+    )
+    return file
+
+
+async def page(
+    session: AsyncSession,
+    user_id: uuid.UUID,
+    *,
+    statuses: Sequence[FileStatus],
+    sort: FileSort,
+    descending: bool,
+    limit: int,
+    offset: int,
+) -> tuple[Sequence[MediaFile], int]:
+    """One page of a user's files, and how many there are in all."""
+    matching = [readable_by(user_id)]
+    if statuses:
+        matching.append(MediaFile.status.in_(statuses))
+    column = getattr(MediaFile, sort.value)
+    order = column.desc().nulls_last() if descending else column.asc().nulls_last()
+    rows = await session.scalars(
+        select(MediaFile).where(*matching).order_by(order, MediaFile.id).limit(limit).offset(offset)
+    )
+    total = await session.scalar(select(func.count()).select_from(MediaFile).where(*matching))
+    return rows.all(), total or 0
+
+
+async def remove(session: AsyncSession, file_id: uuid.UUID) -> None:
+    """Delete a file with everything that hangs on it."""
+    await session.execute(delete(MediaFile).where(MediaFile.id == file_id))

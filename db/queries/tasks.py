@@ -1,0 +1,86 @@
+"""Reading tasks. Changing them is the business of pipelines.queue and pipelines.task_state."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from db.errors import NotFound
+from db.models import Task, TaskState
+
+ACTIVE = (TaskState.queued, TaskState.running, TaskState.cancelling)
+
+
+def readable_by(user_id: uuid.UUID) -> ColumnElement[bool]:
+    """Tasks that this user may see: their own, for admins too as long as no audit log exists."""
+    return Task.user_id == user_id
+
+
+async def get(
+    session: AsyncSession, user_id: uuid.UUID, task_id: uuid.UUID, *, lock: bool = False
+) -> Task:
+    """One task; `lock` keeps its state as it is until this transaction ends.
+
+    Raises:
+        NotFound: there is none that this user may see.
+    """
+    query = select(Task).where(Task.id == task_id, readable_by(user_id))
+    task: Task | None = await session.scalar(query.with_for_update() if lock else query)
+    if task is None:
+        raise NotFound("task", str(task_id))
+    return task
+
+
+async def page(
+    session: AsyncSession,
+    user_id: uuid.UUID,
+    *,
+    states: Sequence[TaskState],
+    file_id: uuid.UUID | None,
+    limit: int,
+    offset: int,
+) -> tuple[Sequence[Task], int]:
+    """One page of a user's tasks, newest first, and how many there are in all."""
+    matching = [readable_by(user_id)]
+    if states:
+        matching.append(Task.state.in_(states))
+    if file_id is not None:
+        matching.append(Task.media_file_id == file_id)
+    rows = await session.scalars(
+        select(Task)
+        .where(*matching)
+        .order_by(Task.created_at.desc(), Task.id)
+        .limit(limit)
+        .offset(offset)
+    )
+    total = await session.scalar(select(func.count()).select_from(Task).where(*matching))
+    return rows.all(), total or 0
+
+
+async def latest_of_file(session: AsyncSession, file_id: uuid.UUID) -> Task | None:
+    """The newest task of a file."""
+    task: Task | None = await session.scalar(
+        select(Task)
+        .where(Task.media_file_id == file_id)
+        .order_by(Task.created_at.desc(), Task.id)
+        .limit(1)
+    )
+    return task
+
+
+async def locked_active_of_file(session: AsyncSession, file_id: uuid.UUID) -> Sequence[Task]:
+    """A file's tasks that are not over; no runner can claim them until this transaction ends."""
+    rows = await session.scalars(
+        select(Task)
+        .where(Task.media_file_id == file_id, Task.state.in_(ACTIVE))
+        .order_by(Task.created_at)
+        .with_for_update()
+    )
+    return rows.all()
+
+
+async def count_by_state(session: AsyncSession) -> Mapping[TaskState, int]:
+    """How many tasks of all users are in each state."""
+    rows = await session.execute(select(Task.state, func.count()).group_by(Task.state))
+    return dict(rows.all())
