@@ -1,0 +1,1 @@
+"""What is done: stages, their order, the task queue and the runner."""

@@ -1,0 +1,145 @@
+"""Recording to rows: the only place where speech becomes tables."""
+
+import uuid
+
+from sqlalchemy import delete, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from db.models import MediaFile, Segment, Speaker, TaskState, Transcript
+from pipelines import queue
+from pipelines.queue import Claim
+from pipelines.stages.base import Models, Recording
+from pipelines.task_state import transition
+from serving.speech import SpeakerTurn, Word
+
+NO_SPEECH = "No speech was found in this recording."
+
+
+async def publish(
+    session: AsyncSession,
+    held: Claim,
+    recording: Recording,
+    models: Models,
+    thumbnail_key: str | None,
+) -> None:
+    """Replace the file's transcript and complete the task, in this one transaction.
+
+    Raises:
+        FenceLost: another runner has the task; nothing is stored.
+    """
+    task = await queue.held_task(session, held)
+    if task.media_file_id is None:
+        raise ValueError(f"task {task.id} has no file to publish to")
+    file_id = task.media_file_id
+    await session.execute(delete(Transcript).where(Transcript.media_file_id == file_id))
+    await session.execute(delete(Speaker).where(Speaker.media_file_id == file_id))
+    transcript = _transcript(recording, models, file_id)
+    speakers = {row.label: row for row in _speakers(recording, task.user_id, file_id)}
+    session.add_all([transcript, *speakers.values()])
+    await session.flush()
+    session.add_all(_segments(recording, transcript.id, speakers))
+    await session.execute(
+        update(MediaFile)
+        .where(MediaFile.id == file_id)
+        .values(
+            duration=recording.duration,
+            language=transcript.language,
+            waveform=list(recording.preparation.peaks) if recording.preparation else None,
+            media_metadata=dict(recording.preparation.metadata) if recording.preparation else {},
+            thumbnail_key=thumbnail_key,
+        )
+        .execution_options(synchronize_session=False)
+    )
+    await transition(
+        session,
+        task,
+        TaskState.completed,
+        stage="completed",
+        progress=1.0,
+        eta_seconds=0.0,
+        error_type=None,
+        error_message=None,
+    )
+
+
+def _transcript(recording: Recording, models: Models, file_id: uuid.UUID) -> Transcript:
+    notes = list(recording.notes)
+    if not recording.segments:
+        notes.append(NO_SPEECH)
+    diarization = recording.diarization
+    return Transcript(
+        media_file_id=file_id,
+        language=recording.language.language if recording.language else None,
+        language_probability=recording.language.probability if recording.language else None,
+        task=recording.options.task,
+        word_timing=recording.word_timing,
+        diarization=_diarization_state(recording),
+        notes=notes,
+        models={
+            "whisper": models.whisper,
+            "diarization": models.diarization,
+            "alignment": models.alignment,
+            "speaker_embedding": diarization.embedding_model if diarization else None,
+        },
+        turns=[_turn(turn) for turn in diarization.turns] if diarization else [],
+        exclusive_turns=[_turn(t) for t in diarization.exclusive_turns] if diarization else [],
+    )
+
+
+def _diarization_state(recording: Recording) -> str:
+    if not recording.options.diarize:
+        return "off"
+    return "failed" if recording.diarization is None else "done"
+
+
+def _speakers(recording: Recording, user_id: uuid.UUID, file_id: uuid.UUID) -> list[Speaker]:
+    diarization = recording.diarization
+    if diarization is None:
+        return []
+    seconds = dict.fromkeys(diarization.speakers, 0.0)
+    for turn in diarization.turns:
+        seconds[turn.speaker] += turn.end - turn.start
+    return [
+        Speaker(
+            user_id=user_id,
+            media_file_id=file_id,
+            label=label,
+            speech_seconds=total,
+            embedding=list(diarization.embeddings[label])
+            if label in diarization.embeddings
+            else None,
+            embedding_model=diarization.embedding_model,
+        )
+        for label, total in seconds.items()
+    ]
+
+
+def _segments(
+    recording: Recording, transcript_id: uuid.UUID, speakers: dict[str, Speaker]
+) -> list[Segment]:
+    return [
+        Segment(
+            transcript_id=transcript_id,
+            index=index,
+            start=segment.start,
+            end=segment.end,
+            text=segment.text,
+            speaker_id=speakers[segment.speaker].id if segment.speaker else None,
+            words=[_word(word) for word in segment.words],
+            avg_logprob=segment.avg_logprob,
+            no_speech_prob=segment.no_speech_prob,
+            compression_ratio=segment.compression_ratio,
+            temperature=segment.temperature,
+            doubt=segment.doubt,
+        )
+        for index, segment in enumerate(recording.segments)
+    ]
+
+
+def _word(word: Word) -> list[float | str | None]:
+    times = [round(word.start, 3), round(word.end, 3)]
+    return [*times, word.word, round(word.probability, 4), word.speaker]
+
+
+def _turn(turn: SpeakerTurn) -> list[float | str]:
+    return [round(turn.start, 3), round(turn.end, 3), turn.speaker]

@@ -1,0 +1,138 @@
+"""Attribute: words and exclusive turns to speakers and sentence-wise segments. Pure."""
+
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby, pairwise
+from typing import Any
+
+from pipelines.stages.base import Context, Recording
+from serving.speech import Segment, SpeakerTurn, WindowText, Word
+
+SENTENCE_ENDS = frozenset(".?!…。？！؟।")  # noqa: RUF001 - CJK and Arabic full stops
+CLOSERS = frozenset("\"'”’)]»」』")  # noqa: RUF001
+MAX_PAUSE_SECONDS = 2.0
+"""A longer silence ends a segment even inside a sentence."""
+MAX_SEGMENT_SECONDS = 20.0
+"""A sentence that runs on is cut at the next word: no reader follows a longer line."""
+MAX_ISLAND_WORDS = 2
+"""So few words of another speaker inside one sentence are a late turn boundary, not a speaker."""
+MAX_ISLAND_SECONDS = 0.8
+
+
+class Attribute:
+    """Words to segments with speakers."""
+
+    name = "attribute"
+
+    async def run(self, recording: Recording, context: Context) -> Mapping[str, Any]:
+        """The transcript's segments."""
+        turns = recording.diarization.exclusive_turns if recording.diarization else ()
+        segments = [
+            segment
+            for text, words in zip(recording.texts, recording.words, strict=True)
+            for segment in segments_of(text, speakers_of(words, turns))
+        ]
+        context.progress(self.name, 1.0, 1.0)
+        return {"segments": tuple(segments)}
+
+
+def speakers_of(words: Sequence[Word], turns: Sequence[SpeakerTurn]) -> list[Word]:
+    """Each word with the speaker of the exclusive turn it overlaps most, or of the nearest one.
+
+    Both are ordered by time, so one pass over both will do.
+    """
+    if not turns:
+        return list(words)
+    labelled = []
+    first = 0
+    for word in words:
+        while first + 1 < len(turns) and turns[first].end < word.start:
+            first += 1
+        labelled.append(replace(word, speaker=_speaker(word, turns, max(0, first - 1))))
+    return _without_islands(labelled)
+
+
+def _speaker(word: Word, turns: Sequence[SpeakerTurn], first: int) -> str:
+    best, best_score = turns[first].speaker, float("-inf")
+    for turn in turns[first:]:
+        # Overlap in seconds; negative: the distance between word and turn.
+        score = min(word.end, turn.end) - max(word.start, turn.start)
+        if score > best_score:
+            best, best_score = turn.speaker, score
+        if turn.start > word.end:
+            break
+    return best
+
+
+def _without_islands(words: list[Word]) -> list[Word]:
+    """Give a word or two in mid-sentence back to the speaker on both sides."""
+    runs = [list(run) for _, run in groupby(words, key=lambda word: word.speaker)]
+    for before, island, after in zip(runs, runs[1:], runs[2:], strict=False):
+        short = (
+            len(island) <= MAX_ISLAND_WORDS
+            and island[-1].end - island[0].start <= MAX_ISLAND_SECONDS
+        )
+        inside = not ends_sentence(before[-1].word) and not ends_sentence(island[-1].word)
+        if short and inside and before[-1].speaker == after[0].speaker:
+            island[:] = [replace(word, speaker=before[-1].speaker) for word in island]
+    return [word for run in runs for word in run]
+
+
+def ends_sentence(word: str) -> bool:
+    """Whether a word closes a sentence ("end." and "end.”" do, "3.5" does not)."""
+    stripped = word.rstrip("".join(CLOSERS))
+    return bool(stripped) and stripped[-1] in SENTENCE_ENDS
+
+
+def segments_of(text: WindowText, words: Sequence[Word]) -> Iterator[Segment]:
+    """The lines of one window: cut at sentence ends, speakers and pauses."""
+    if not words:
+        return
+    line = [words[0]]
+    for before, word in pairwise(words):
+        if _breaks(line, before, word):
+            yield _segment(text, line)
+            line = []
+        line.append(word)
+    yield _segment(text, line)
+
+
+def _breaks(line: Sequence[Word], before: Word, word: Word) -> bool:
+    return (
+        ends_sentence(before.word)
+        or before.speaker != word.speaker
+        or word.start - before.end > MAX_PAUSE_SECONDS
+        or word.end - line[0].start > MAX_SEGMENT_SECONDS
+    )
+
+
+def _segment(text: WindowText, words: Sequence[Word]) -> Segment:
+    return Segment(
+        start=words[0].start,
+        end=max(word.end for word in words),
+        text=joined([word.word for word in words]),
+        words=tuple(words),
+        avg_logprob=text.avg_logprob,
+        no_speech_prob=text.no_speech_prob,
+        compression_ratio=text.compression_ratio,
+        temperature=text.temperature,
+        speaker=words[0].speaker,
+        doubt=text.doubt,
+    )
+
+
+def joined(words: Sequence[str]) -> str:
+    """Words as text: with spaces, except between characters of scripts that use none."""
+    text = ""
+    for word in words:
+        if text and not (_unspaced(text[-1]) and _unspaced(word[0])):
+            text += " "
+        text += word
+    return text
+
+
+def _unspaced(character: str) -> bool:
+    return unicodedata.east_asian_width(character) in {"W", "F"} and not (
+        "\uac00" <= character <= "\ud7a3"  # Hangul is wide, and spaced
+    )

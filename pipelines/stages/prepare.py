@@ -1,0 +1,50 @@
+"""Prepare: decode the file block by block, find speech, cut windows."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from pipelines.stages.base import Context, Recording, fingerprint
+from pipelines.windows import cut_windows
+from serving.speech import DecodedBlock, Preparation
+
+STORED = TypeAdapter(Preparation)
+
+
+class Prepare:
+    """File to decoded audio and windows."""
+
+    name = "prepare"
+
+    async def run(self, recording: Recording, context: Context) -> Mapping[str, Any]:
+        """Decode, unless the audio of an earlier attempt is still there."""
+        key = fingerprint(recording.sha256, self.name)
+        stored = await context.checkpoints.load(self.name, key)
+        if 0 in stored:
+            preparation = STORED.validate_json(stored[0])
+            if await context.audio.complete(preparation.duration):
+                return self._result(preparation)
+        preparation = await self._decode(recording, context)
+        await context.checkpoints.save(self.name, key, 0, STORED.dump_json(preparation))
+        return self._result(preparation)
+
+    async def _decode(self, recording: Recording, context: Context) -> Preparation:
+        done = 0.0
+        async for item in context.ports.preparer.prepare(recording.source):
+            if isinstance(item, Preparation):
+                context.progress(self.name, item.duration, item.duration)
+                return item
+            await self._keep(item, context)
+            done += 1.0
+            # The length is not known before the end, so the bar approaches it.
+            context.progress(self.name, done, done + 1.0)
+        raise RuntimeError("the preparer ended without a Preparation")
+
+    @staticmethod
+    async def _keep(block: DecodedBlock, context: Context) -> None:
+        await context.audio.write(block.index, block.audio)
+
+    @staticmethod
+    def _result(preparation: Preparation) -> Mapping[str, Any]:
+        return {"preparation": preparation, "windows": cut_windows(preparation.regions)}

@@ -1,0 +1,19 @@
+"""Imports fixtures; counts and shows what a run left out."""
+
+from tests.fixtures.stores import (
+    database_url,
+    object_server,
+    object_settings,
+    objects,
+    postgres_server,
+    sessions,
+)
+
+__all__ = [
+    "database_url",
+    "object_server",
+    "object_settings",
+    "objects",
+    "postgres_server",
+    "sessions",
+]

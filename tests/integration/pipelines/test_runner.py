@@ -1,0 +1,312 @@
+"""The runner over real stores and the real decoder, with fake models: claim to transcript."""
+
+import asyncio
+import hashlib
+import subprocess
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select, update
+
+from cluster.settings import MediaSettings, RunnerSettings, Settings
+from db.engine import Sessions, session_scope
+from db.models import MediaFile, Segment, Speaker, StageResult, Task, TaskState, Transcript, User
+from db.objects.s3 import S3Objects
+from pipelines import queue
+from pipelines.runner import Runner, RunnerParts
+from pipelines.stages.base import Models
+from serving.errors import OutOfMemory, SpeechError
+from serving.inprocess import create_ports
+from serving.ports import Ports
+from tests.fixtures.speech import sample
+
+MODELS = Models("fake", "fake", "fake", 1)
+SETTINGS = RunnerSettings(
+    heartbeat_seconds=0.2, poll_seconds=0.5, retry_base_seconds=0.1, lease_seconds=5
+)
+
+
+@pytest.fixture(scope="session")
+def ports() -> Ports:
+    settings = Settings()
+    settings.speech = settings.speech.model_copy(update={"engines": "fake"})
+    from serving.arguments import speech_arguments
+
+    return create_ports(speech_arguments(settings, 0))
+
+
+@pytest.fixture
+def parts(sessions, objects, ports, database_url) -> RunnerParts:
+    return RunnerParts(
+        sessions, objects, ports, MODELS, SETTINGS, database_url, MediaSettings().block_seconds
+    )
+
+
+@asynccontextmanager
+async def running(parts: RunnerParts, name: str = "test") -> AsyncIterator[Runner]:
+    runner = Runner(parts, name)
+    runner.start()
+    try:
+        yield runner
+    finally:
+        await runner.stop()
+
+
+async def accept(sessions: Sessions, objects: S3Objects, path: Path, **options) -> uuid.UUID:
+    """What the API does at the end of an upload; the task's id."""
+    data = path.read_bytes()
+    key = f"media/{uuid.uuid4()}"
+    await objects.put(key, data)
+    async with session_scope(sessions) as session:
+        user = User(email=f"{uuid.uuid4().hex}@example.org", password_hash="-")
+        session.add(user)
+        await session.flush()
+        file = MediaFile(
+            user_id=user.id,
+            filename=path.name,
+            content_type="audio/wav",
+            size_bytes=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
+            object_key=key,
+        )
+        session.add(file)
+        await session.flush()
+        task = await queue.submit(session, user_id=user.id, media_file_id=file.id, options=options)
+        return task.id
+
+
+async def get(sessions: Sessions, task_id: uuid.UUID) -> Task:
+    async with session_scope(sessions) as session:
+        return await session.get_one(Task, task_id)
+
+
+async def until(
+    sessions: Sessions, task_id: uuid.UUID, met: Callable[[Task], bool], seconds: float = 60
+) -> Task:
+    async with asyncio.timeout(seconds):
+        while not met(task := await get(sessions, task_id)):
+            await asyncio.sleep(0.05)
+    return task
+
+
+def ended(task: Task) -> bool:
+    return task.state in {TaskState.completed, TaskState.failed, TaskState.cancelled}
+
+
+async def count(sessions: Sessions, table) -> int:
+    async with session_scope(sessions) as session:
+        return await session.scalar(select(func.count()).select_from(table))
+
+
+async def test_a_recording_becomes_a_transcript(sessions, objects, parts):
+    task_id = await accept(sessions, objects, sample())
+    async with running(parts):
+        task = await until(sessions, task_id, ended)
+    assert (task.state, task.error_message) == (TaskState.completed, None)
+    assert (task.progress, task.stage, task.attempt) == (1.0, "completed", 1)
+    async with session_scope(sessions) as session:
+        file = await session.get_one(MediaFile, task.media_file_id)
+        transcript = await session.scalar(select(Transcript))
+        segments = list(await session.scalars(select(Segment).order_by(Segment.index)))
+    assert file.status == "completed"
+    assert file.duration == pytest.approx(30.0, abs=0.05)
+    assert 0 < len(file.waveform) <= 1000
+    assert (transcript.language, transcript.word_timing) == ("en", "ctc_phoneme")
+    assert transcript.diarization == "done"
+    assert segments
+    assert all(segment.speaker_id for segment in segments)
+    words = [word for segment in segments for word in segment.words]
+    assert all(0 <= word[0] <= word[1] <= 30.1 for word in words)
+    leftovers = await asyncio.to_thread(
+        lambda: list(objects._client.list_objects(objects._bucket, recursive=True))
+    )
+    assert [item.object_name for item in leftovers] == [file.object_key]
+
+
+def silence(path: Path, seconds: float) -> Path:
+    command = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "anullsrc=r=16000", "-t", str(seconds)]
+    subprocess.run([*command, str(path)], check=True)
+    return path
+
+
+async def test_silence_is_completed_empty_and_says_so(sessions, objects, parts, tmp_path):
+    task_id = await accept(sessions, objects, silence(tmp_path / "silence.wav", 5))
+    async with running(parts):
+        task = await until(sessions, task_id, ended)
+    assert task.state is TaskState.completed
+    async with session_scope(sessions) as session:
+        transcript = await session.scalar(select(Transcript))
+    assert transcript.notes == ["No speech was found in this recording."]
+    assert await count(sessions, Segment) == await count(sessions, Speaker) == 0
+
+
+async def test_what_cannot_be_decoded_fails_once_with_its_own_reason(
+    sessions, objects, parts, tmp_path
+):
+    path = tmp_path / "broken.wav"
+    path.write_bytes(b"RIFF\x24\x00\x00\x00WAVEnothing at all follows here")
+    task_id = await accept(sessions, objects, path)
+    async with running(parts):
+        task = await until(sessions, task_id, ended)
+    assert (task.state, task.attempt) == (TaskState.failed, 1)
+    assert task.error_type == "invalid_media"
+    assert task.error_message
+
+
+async def test_without_diarization_there_are_no_speakers(sessions, objects, parts):
+    task_id = await accept(sessions, objects, sample(), diarize=False)
+    async with running(parts):
+        await until(sessions, task_id, ended)
+    async with session_scope(sessions) as session:
+        transcript = await session.scalar(select(Transcript))
+        segments = list(await session.scalars(select(Segment)))
+    assert transcript.diarization == "off"
+    assert {segment.speaker_id for segment in segments} == {None}
+
+
+class Faulty:
+    """A port that fails as often as told, then answers: a fault, not a stand-in."""
+
+    def __init__(self, port, method: str, error: SpeechError, times: int) -> None:
+        self._port = port
+        self._error = error
+        self.left = times
+        self.calls = 0
+        setattr(self, method, self._failing(getattr(port, method)))
+
+    def _failing(self, method: Callable[..., Awaitable]):
+        async def call(*arguments):
+            self.calls += 1
+            if self.left > 0:
+                self.left -= 1
+                raise self._error
+            return await method(*arguments)
+
+        return call
+
+    def __getattr__(self, name: str):
+        return getattr(self._port, name)
+
+
+def with_parts(parts: RunnerParts, **changes) -> RunnerParts:
+    from dataclasses import replace
+
+    return replace(parts, ports=replace(parts.ports, **changes))
+
+
+async def test_a_window_whose_replica_died_is_asked_again(sessions, objects, parts):
+    faulty = Faulty(parts.ports.transcriber, "transcribe", OutOfMemory(), 2)
+    task_id = await accept(sessions, objects, sample())
+    async with running(with_parts(parts, transcriber=faulty)):
+        task = await until(sessions, task_id, ended)
+    assert (task.state, task.attempt) == (TaskState.completed, 1)
+    assert faulty.calls > 2
+
+
+async def test_a_diarization_that_always_fails_leaves_a_transcript_that_says_so(
+    sessions, objects, parts
+):
+    faulty = Faulty(parts.ports.segmenter, "segment", SpeechError("no such luck"), 1000)
+    task_id = await accept(sessions, objects, sample())
+    async with running(with_parts(parts, segmenter=faulty)):
+        task = await until(sessions, task_id, ended)
+    assert task.state is TaskState.completed
+    async with session_scope(sessions) as session:
+        transcript = await session.scalar(select(Transcript))
+    assert transcript.diarization == "failed"
+    assert transcript.notes == ["diarize failed: no such luck"]
+    assert await count(sessions, Segment) > 0
+
+
+async def test_an_attempt_after_a_failure_repeats_no_window_that_is_done(sessions, objects, parts):
+    """The aligner fails for a whole attempt: transcription is not done again."""
+    transcriber = Faulty(parts.ports.transcriber, "transcribe", OutOfMemory(), 0)
+    aligner = Faulty(parts.ports.aligner, "align", OutOfMemory(), SETTINGS.window_retries + 1)
+    task_id = await accept(sessions, objects, sample(), diarize=False)
+    async with running(with_parts(parts, transcriber=transcriber, aligner=aligner)):
+        task = await until(sessions, task_id, ended, 120)
+    assert (task.state, task.attempt) == (TaskState.completed, 2)
+    async with session_scope(sessions) as session:
+        windows = await session.scalar(
+            select(func.count()).where(StageResult.stage == "transcribe")
+        )
+    assert transcriber.calls == windows
+
+
+class Gate:
+    """Holds the transcriber back until opened."""
+
+    def __init__(self, port) -> None:
+        self._port = port
+        self.reached = asyncio.Event()
+        self.open = asyncio.Event()
+
+    async def transcribe(self, requests):
+        self.reached.set()
+        await self.open.wait()
+        return await self._port.transcribe(requests)
+
+    def __getattr__(self, name: str):
+        return getattr(self._port, name)
+
+
+async def test_a_drain_gives_the_task_back_and_the_next_runner_ends_it(sessions, objects, parts):
+    gate = Gate(parts.ports.transcriber)
+    task_id = await accept(sessions, objects, sample())
+    async with running(with_parts(parts, transcriber=gate)):
+        await gate.reached.wait()
+    task = await get(sessions, task_id)
+    assert (task.state, task.attempt, task.lease_owner) == (TaskState.queued, 0, None)
+    async with running(parts, "second"):
+        task = await until(sessions, task_id, ended)
+    assert (task.state, task.attempt) == (TaskState.completed, 1)
+
+
+async def test_a_running_task_is_cancelled(sessions, objects, parts):
+    gate = Gate(parts.ports.transcriber)
+    task_id = await accept(sessions, objects, sample())
+    async with running(with_parts(parts, transcriber=gate)) as runner:
+        await gate.reached.wait()
+        async with session_scope(sessions) as session:
+            await queue.cancel(session, await session.get_one(Task, task_id))
+        task = await until(sessions, task_id, ended)
+        assert task.state is TaskState.cancelled
+        await asyncio.sleep(0.1)
+        assert runner.running == 0
+    assert await count(sessions, Transcript) == 0
+
+
+async def test_a_runner_that_was_overtaken_publishes_nothing(sessions, objects, parts):
+    gate = Gate(parts.ports.transcriber)
+    task_id = await accept(sessions, objects, sample())
+    async with running(with_parts(parts, transcriber=gate)) as first:
+        await gate.reached.wait()
+        # As after a long pause of the machine: the lease is over, and somebody else has claimed.
+        async with session_scope(sessions) as session:
+            await session.execute(update(Task).values(fence=Task.fence + 1))
+        gate.open.set()
+        async with asyncio.timeout(30):
+            while first.running:
+                await asyncio.sleep(0.05)
+    assert await count(sessions, Transcript) == 0
+
+
+async def test_the_store_going_away_for_a_while_loses_nothing(
+    sessions, objects, parts, postgres_server, database_url
+):
+    name = database_url.rsplit("/", 1)[-1]
+    task_id = await accept(sessions, objects, sample())
+    async with running(parts):
+        await until(sessions, task_id, lambda task: task.state is TaskState.running)
+        for _ in range(3):
+            await postgres_server.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                f"WHERE datname = '{name}' AND pid <> pg_backend_pid()"
+            )
+            await asyncio.sleep(0.2)
+        second = await accept(sessions, objects, sample())
+        for each in (task_id, second):
+            assert (await until(sessions, each, ended, 90)).state is TaskState.completed
