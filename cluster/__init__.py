@@ -1,0 +1,1 @@
+"""Where it runs: settings, logs, embedded servers, Ray and Serve. Imports no other floor."""

@@ -1,0 +1,326 @@
+"""Runs a program that reads hostile bytes: bounded memory, time and output, no network, no files.
+
+The limits are set by a chain of util-linux programs in front of the program (`unshare`, `setpriv`,
+`prlimit`, `nice`; each replaces itself by the next, so the process id stays). A Python
+`preexec_fn` would do the same but runs between fork and exec, where a lock that another thread of
+a Ray worker held at the fork is never released.
+"""
+
+import os
+import re
+import selectors
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from math import ceil
+from types import TracebackType
+from typing import IO, Self
+
+STDERR_BYTES = 16 * 1024
+PIPE_BYTES = 64 * 1024
+UNPRIVILEGED_ID = "65534"
+"""The overflow user and group of Linux, `nobody`."""
+
+OUT_OF_MEMORY = re.compile(
+    r"cannot allocate memory|out of memory|memory exhausted|bad_alloc|failed to map segment",
+    re.IGNORECASE,
+)
+
+
+class SandboxUnavailable(Exception):
+    """A program that the sandbox needs is not installed, or cannot be started."""
+
+
+class Resource(StrEnum):
+    """What a sandboxed program can exhaust.
+
+    `killed` means that the kernel killed it: out of CPU seconds, or the machine out of memory.
+    """
+
+    memory = "memory"
+    time = "time"
+    output = "output"
+    killed = "killed"
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxLimits:
+    """What a program may use.
+
+    `wall_seconds` counts while somebody waits for the program's output; a reader that takes its
+    time between two reads costs the program nothing. `output_bytes` bounds standard output.
+    """
+
+    memory_bytes: int
+    wall_seconds: float
+    output_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Isolation:
+    """What this machine allows: the command prefix, and whether it cuts network and privileges."""
+
+    prefix: tuple[str, ...]
+    network_isolated: bool
+    own_user: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxExit:
+    """How a program ended: its status (negative: the signal), its complaints, the limit it hit."""
+
+    returncode: int
+    stderr: str
+    exceeded: Resource | None = None
+
+    @property
+    def succeeded(self) -> bool:
+        """The program ended by itself and reports success."""
+        return self.returncode == 0 and self.exceeded is None
+
+
+def program(name: str) -> str:
+    """The absolute path of an installed program.
+
+    Raises:
+        SandboxUnavailable: it is not on the PATH.
+    """
+    path = shutil.which(name)
+    if path is None:
+        raise SandboxUnavailable(f"{name} is not installed or not on the PATH")
+    return path
+
+
+@cache
+def isolation() -> Isolation:
+    """Try once, strongest first, what this kernel and container allow.
+
+    A container without CAP_SYS_ADMIN and user namespaces cannot have a network namespace; the
+    decoder then relies on its protocol allow-list alone, and says so (`network_isolated`).
+    """
+    setpriv = (program("setpriv"), "--no-new-privs")
+    identity = (f"--reuid={UNPRIVILEGED_ID}", f"--regid={UNPRIVILEGED_ID}", "--clear-groups")
+    dropped = (*setpriv, *identity)
+    unshare = program("unshare")
+    mapped = (unshare, "--user", "--map-current-user", "--net")
+    candidates = [
+        Isolation((unshare, "--net", *dropped), network_isolated=True, own_user=True),
+        Isolation((*mapped, *setpriv), network_isolated=True, own_user=False),
+        Isolation(dropped, network_isolated=False, own_user=True),
+        Isolation(setpriv, network_isolated=False, own_user=False),
+    ]
+    # Only root can become somebody else.
+    usable = [each for each in candidates if os.geteuid() == 0 or not each.own_user]
+    for candidate in usable:
+        if _works(candidate.prefix):
+            return candidate
+    raise SandboxUnavailable("setpriv --no-new-privs does not work on this machine")
+
+
+def _works(prefix: Sequence[str]) -> bool:
+    attempt = subprocess.run(
+        [*prefix, program("true")], env={}, capture_output=True, timeout=10, check=False
+    )
+    return attempt.returncode == 0
+
+
+class SandboxedProcess:
+    """A running program. Leaving its `with` block kills it together with what it started."""
+
+    def __init__(self, process: subprocess.Popen[bytes], limits: SandboxLimits) -> None:
+        self.pid = process.pid
+        self._process = process
+        self._output_bytes_left = limits.output_bytes
+        self._seconds_left = limits.wall_seconds
+        self._stderr = bytearray()
+        self._exceeded: Resource | None = None
+        self._output, self._errors = _pipe(process.stdout), _pipe(process.stderr)
+        self._open = {self._output, self._errors}
+        self._selector = selectors.DefaultSelector()
+        for pipe in self._open:
+            self._selector.register(pipe, selectors.EVENT_READ)
+
+    def read(self, size: int) -> bytearray:
+        """The next `size` bytes of output; fewer only where the output ends or a limit is hit."""
+        block = bytearray(size)
+        with memoryview(block) as view:
+            filled = 0
+            while filled < size and self._output in self._open:
+                filled += self._receive(view[filled:])
+        del block[filled:]
+        return block
+
+    def finish(self) -> SandboxExit:
+        """Discard what is left of the output, wait for the end and say how it was."""
+        scrap = memoryview(bytearray(PIPE_BYTES))
+        while self._open:
+            self._receive(scrap)
+        if not self._ends_in_time():
+            self._stop(Resource.time)
+        self._kill()
+        returncode = self._process.wait()
+        stderr = self._stderr.decode("utf-8", "replace")
+        exceeded = self._exceeded or _limit_behind(returncode, stderr)
+        return SandboxExit(returncode, stderr, exceeded)
+
+    def close(self) -> None:
+        """Kill the program, if it still runs, with its whole process group."""
+        self._kill()
+        self._process.wait()
+        self._selector.close()
+        self._output.close()
+        self._errors.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _receive(self, view: memoryview) -> int:
+        """Wait for either pipe; put output into `view` and keep the head of the complaints."""
+        ready = self._wait()
+        if not ready:
+            self._stop(Resource.time)
+        if self._errors in ready:
+            self._receive_error()
+        return self._receive_output(view) if self._output in ready else 0
+
+    def _wait(self) -> list[object]:
+        started = time.monotonic()
+        ready = self._selector.select(max(self._seconds_left, 0))
+        self._seconds_left -= time.monotonic() - started
+        return [key.fileobj for key, _ in ready]
+
+    def _receive_output(self, view: memoryview) -> int:
+        received = os.readv(self._output.fileno(), [view])
+        if received == 0:
+            self._end_of(self._output)
+        accepted = min(received, self._output_bytes_left)
+        self._output_bytes_left -= accepted
+        if accepted < received:
+            self._stop(Resource.output)
+        return accepted
+
+    def _receive_error(self) -> None:
+        chunk = os.read(self._errors.fileno(), PIPE_BYTES)
+        self._stderr += chunk[: STDERR_BYTES - len(self._stderr)]
+        if not chunk:
+            self._end_of(self._errors)
+
+    def _end_of(self, pipe: IO[bytes]) -> None:
+        self._open.remove(pipe)
+        self._selector.unregister(pipe)
+
+    def _ends_in_time(self) -> bool:
+        descriptor = os.pidfd_open(self.pid)
+        try:
+            self._selector.register(descriptor, selectors.EVENT_READ)
+            ended = bool(self._wait())
+            self._selector.unregister(descriptor)
+        finally:
+            os.close(descriptor)
+        return ended
+
+    def _stop(self, exceeded: Resource) -> None:
+        self._exceeded = self._exceeded or exceeded
+        self._kill()
+        for pipe in tuple(self._open):
+            self._end_of(pipe)
+
+    def _kill(self) -> None:
+        # Until the leader is waited for, its id cannot become another process group's.
+        if self._process.returncode is None:
+            os.killpg(self.pid, signal.SIGKILL)
+
+
+def _limit_behind(returncode: int, stderr: str) -> Resource | None:
+    if -returncode == signal.SIGKILL:
+        return Resource.killed
+    if returncode != 0 and OUT_OF_MEMORY.search(stderr):
+        return Resource.memory
+    return None
+
+
+def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
+    if pipe is None:
+        raise SandboxUnavailable("the program was started without a pipe")
+    return pipe
+
+
+class Sandbox:
+    """Starts programs under limits, without environment, core dumps or new privileges."""
+
+    def __init__(self) -> None:
+        self._isolation = isolation()
+        self._prlimit = program("prlimit")
+        self._nice = program("nice")
+
+    @property
+    def network_isolated(self) -> bool:
+        """Programs run in a network namespace of their own, which has no working interface."""
+        return self._isolation.network_isolated
+
+    @property
+    def own_user(self) -> bool:
+        """Programs run as `nobody` because this process is root."""
+        return self._isolation.own_user
+
+    def start(
+        self, argv: Sequence[str], limits: SandboxLimits, pass_fds: Sequence[int] = ()
+    ) -> SandboxedProcess:
+        """Start a program that inherits only `pass_fds`; to be used as a context manager.
+
+        Raises:
+            SandboxUnavailable: the program is not installed or the machine is out of processes.
+        """
+        command = [*self._isolation.prefix, *self._rlimits(limits), program(argv[0]), *argv[1:]]
+        try:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                pass_fds=pass_fds,
+                cwd="/",
+                env={"PATH": os.defpath, "LC_ALL": "C.UTF-8"},
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise SandboxUnavailable(f"{argv[0]} could not be started: {error}") from error
+        return SandboxedProcess(process, limits)
+
+    def run(
+        self, argv: Sequence[str], limits: SandboxLimits, pass_fds: Sequence[int] = ()
+    ) -> tuple[bytes, SandboxExit]:
+        """Run a program to its end: its output (at most `output_bytes`) and how it ended."""
+        with self.start(argv, limits, pass_fds) as process:
+            # One byte more than allowed tells an output that just fits from one that was cut.
+            output = process.read(limits.output_bytes + 1)
+            return bytes(output), process.finish()
+
+    def _rlimits(self, limits: SandboxLimits) -> tuple[str, ...]:
+        return (
+            self._nice,
+            "-n10",
+            self._prlimit,
+            f"--as={limits.memory_bytes}",
+            f"--cpu={ceil(limits.wall_seconds) + 1}",
+            # Results leave through pipes, so no file may be written at all.
+            "--fsize=0",
+            "--nofile=64",
+            "--core=0",
+            # No --nproc: it counts all processes and threads of the user, Ray's among them.
+            "--",
+        )

@@ -1,0 +1,1 @@
+"""The models: engines, the ports that stages ask, and their Ray Serve deployments."""

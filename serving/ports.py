@@ -1,0 +1,114 @@
+"""What a stage may ask of the models: async protocols, owned here, with two adapters.
+
+`serving.client` asks Serve deployments (online); `serving.inprocess` holds engines in this process
+(bulk, tests). Ports take lists: `client` fans out one call per item and Serve batches across
+callers; `inprocess` cuts engine batches itself. An item that fails alone comes back as the
+`SpeechError` in its place; a call that fails as a whole raises.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from serving.errors import SpeechError
+from serving.speech import (
+    AlignmentRequest,
+    DecodedBlock,
+    Diarization,
+    LanguageGuess,
+    MediaProbe,
+    MediaSource,
+    Pcm,
+    Preparation,
+    SpanSegmentation,
+    SpeakerBounds,
+    WindowRequest,
+    WindowText,
+    Word,
+    WordTiming,
+)
+
+Embeddings = npt.NDArray[np.float32]
+"""Shape (chunks, local speakers, dimension); NaN where a local speaker has too little speech."""
+
+
+class Preparer(Protocol):
+    """Reads media in a sandbox."""
+
+    async def probe(self, source: MediaSource) -> MediaProbe:
+        """Read the header; raise MediaInvalid, NoAudio, … where it is unacceptable."""
+        ...
+
+    def prepare(self, source: MediaSource) -> AsyncIterator[DecodedBlock | Preparation]:
+        """Decode block by block; the last item is the Preparation."""
+        ...
+
+
+class Transcriber(Protocol):
+    """Speech to text, window by window."""
+
+    async def detect_language(self, windows: Sequence[Pcm]) -> list[LanguageGuess]:
+        """The language of each window."""
+        ...
+
+    async def transcribe(self, requests: Sequence[WindowRequest]) -> list[WindowText | SpeechError]:
+        """The text of each window."""
+        ...
+
+
+class Aligner(Protocol):
+    """Known text to word times."""
+
+    async def timing(self, language: str) -> WordTiming | None:
+        """How words of this language are timed; None: this aligner does not know the language."""
+        ...
+
+    async def align(
+        self, requests: Sequence[AlignmentRequest]
+    ) -> list[tuple[Word, ...] | SpeechError]:
+        """Every word of each request's text, timed, in order, inside the window."""
+        ...
+
+
+class SpeakerSegmenter(Protocol):
+    """Audio of spans to local speaker activity."""
+
+    async def segment(self, spans: Sequence[Pcm]) -> list[SpanSegmentation]:
+        """Local speakers of each span."""
+        ...
+
+
+class SpeakerEmbedder(Protocol):
+    """Local speakers to vectors."""
+
+    async def embed(self, spans: Sequence[tuple[Pcm, SpanSegmentation]]) -> list[Embeddings]:
+        """One vector per chunk and local speaker of each span."""
+        ...
+
+
+class SpeakerClusterer(Protocol):
+    """Vectors of a whole recording to speakers."""
+
+    async def cluster(
+        self,
+        segmentations: Sequence[SpanSegmentation],
+        embeddings: Sequence[Embeddings],
+        bounds: SpeakerBounds,
+    ) -> Diarization:
+        """Who spoke when in the whole recording; spans in order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """All ports a plan may ask."""
+
+    preparer: Preparer
+    transcriber: Transcriber
+    aligner: Aligner
+    segmenter: SpeakerSegmenter
+    embedder: SpeakerEmbedder
+    clusterer: SpeakerClusterer

@@ -1,0 +1,241 @@
+"""The decoder gives every accepted file as it sounds, and leaves nothing behind."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+
+from cluster.settings import MediaSettings
+from serving.engines.media_decoder import MediaDecoder, MediaDecoderOptions, Waveform
+from serving.speech import Pcm, SpeechRegion
+from tests.fixtures import media
+from tests.fixtures.decoding import EverythingIsSpeech, decode, decoder, running_ffmpeg, split
+
+SPEECH = Path(os.environ.get("RAYSCRIBE_SPEECH_DIR", "../shared/speech"))
+
+
+@pytest.fixture(scope="module")
+def store():
+    with media.serve() as server:
+        yield server
+
+
+def level(audio: Pcm) -> float:
+    """Root mean square of the middle, of full scale 1."""
+    middle = audio[len(audio) // 4 : -len(audio) // 4].astype(np.float64) / 32768
+    return float(np.sqrt(np.mean(middle**2)))
+
+
+def manifest() -> list[dict[str, Any]]:
+    path = SPEECH / "manifest.json"
+    return json.loads(path.read_text()) if path.exists() else [{"file": "manifest.json"}]
+
+
+class TestWhatIsDecoded:
+    @pytest.mark.parametrize("entry", manifest(), ids=lambda entry: entry["file"])
+    def test_real_recordings_last_as_long_as_they_should(self, store, entry):
+        path = SPEECH / entry["file"]
+        if path.name == "manifest.json":
+            pytest.skip(f"no speech in {SPEECH}: set RAYSCRIBE_SPEECH_DIR")
+
+        audio, preparation = decode(store, path)
+
+        assert preparation.duration == len(audio) / 16_000
+        assert preparation.duration == pytest.approx(entry["seconds"], abs=0.06)
+        assert preparation.probe.duration == pytest.approx(entry["seconds"], abs=0.06)
+        assert level(audio) > 0.003
+        assert "DecodingWarning" not in preparation.metadata
+
+    @pytest.mark.parametrize(
+        ("name", "arguments", "rate"),
+        [
+            ("a.wav", ("-c:a", "pcm_u8"), 8_000),
+            ("a.wav", ("-c:a", "pcm_s24le"), 48_000),
+            ("a.wav", ("-c:a", "pcm_f32le"), 44_100),
+            ("a.wav", ("-c:a", "pcm_mulaw"), 8_000),
+            ("a.aiff", ("-c:a", "pcm_s24be"), 44_100),
+            ("a.w64", (), 16_000),
+            ("a.caf", (), 16_000),
+            ("a.au", (), 16_000),
+            ("a.flac", (), 96_000),
+            ("a.mp3", (), 44_100),
+            ("a.mp2", (), 48_000),
+            ("a.aac", (), 44_100),
+            ("a.m4a", (), 48_000),
+            ("a.3gp", ("-c:a", "aac"), 16_000),
+            ("a.ogg", ("-c:a", "libopus"), 48_000),
+            ("a.ogg", ("-c:a", "libvorbis"), 44_100),
+            ("a.webm", ("-c:a", "libopus"), 48_000),
+            ("a.wma", (), 44_100),
+            ("a.ts", ("-c:a", "aac"), 44_100),
+            ("a.mpg", (), 44_100),
+            ("a.flv", (), 44_100),
+            ("a.avi", (), 44_100),
+        ],
+        ids=lambda value: "-".join(value) if isinstance(value, tuple) else str(value),
+    )
+    def test_every_format_gives_the_same_tone(self, store, tmp_path, name, arguments, rate):
+        path = media.tone(tmp_path / name, 2, *arguments, rate=rate)
+
+        audio, preparation = decode(store, path)
+
+        # ffmpeg's sine has an amplitude of 1/8; lossy codecs pad by up to a few frames.
+        assert preparation.duration == pytest.approx(2, abs=0.15)
+        assert level(audio) == pytest.approx(0.125 / np.sqrt(2), rel=0.15)
+        crossings = np.count_nonzero(np.diff(np.signbit(audio[8_000:24_000])))
+        assert crossings == pytest.approx(880, abs=8)
+
+    @pytest.mark.parametrize("channels", [2, 6, 12, 24])
+    def test_channels_without_a_layout_are_averaged(self, store, tmp_path, channels):
+        frames = np.zeros((16_000, channels), dtype="<i2")
+        frames[:, 0] = frames[:, channels // 2] = 12_000
+        path = media.written(
+            tmp_path / "a.wav", media.wav(channels=channels, data=frames.tobytes())
+        )
+
+        audio, _ = decode(store, path, max_channels=24)
+
+        assert audio[8_000] == pytest.approx(24_000 / channels, rel=0.01)
+
+    def test_loud_stereo_does_not_clip(self, store, tmp_path):
+        frames = np.full((16_000, 2), 0.95, dtype="<f4")
+        raw = media.written(tmp_path / "raw", frames.tobytes())
+        path = media.ffmpeg(
+            tmp_path / "a.wav",
+            *("-f", "f32le", "-ar", "16000", "-ac", "2", "-i", str(raw), "-c:a", "pcm_f32le"),
+        )
+
+        audio, _ = decode(store, path)
+
+        assert audio[8_000] == pytest.approx(0.95 * 32768, rel=0.01)
+
+    def test_blocks_are_what_one_decode_gives(self, store, tmp_path):
+        path = media.tone(tmp_path / "a.mp3", 7.3, "-ac", "2", rate=44_100)
+        whole = subprocess.run(
+            ["ffmpeg", "-v", "error", "-i", path, "-ac", "1", "-ar", "16000", "-f", "s16le", "-"],
+            check=True,
+            capture_output=True,
+        ).stdout
+
+        voice_activity = EverythingIsSpeech()
+        options = MediaDecoderOptions(MediaSettings(block_seconds=2))
+        prepared = MediaDecoder(options, voice_activity).prepare(store.source(path))
+        blocks, last = split(prepared)
+
+        assert b"".join(block.audio.tobytes() for block in blocks) == whole
+        assert [len(block.audio) for block in blocks[:-1]] == [32_000] * 3
+        assert voice_activity.pushed == [len(block.audio) for block in blocks]
+        assert last.regions == (SpeechRegion(0, last.duration),)
+        assert len(last.peaks) == -(-len(whole) // 2 // 160)
+
+    def test_sound_that_starts_late_keeps_its_place(self, store, tmp_path):
+        path = media.video(tmp_path / "late.mkv", 4, audio_delay=1.5)
+
+        audio, preparation = decode(store, path)
+
+        assert preparation.duration == pytest.approx(4, abs=0.1)
+        loud = np.flatnonzero(np.abs(audio) > 500)
+        assert loud[0] / 16_000 == pytest.approx(1.5, abs=0.05)
+
+    def test_silence_is_a_recording(self, store, tmp_path):
+        audio, preparation = decode(store, media.silence(tmp_path / "a.wav", 2))
+
+        assert len(audio) == 32_000
+        assert not audio.any()
+        assert set(preparation.peaks) == {0.0}
+
+    def test_a_video_has_a_small_thumbnail(self, store, tmp_path):
+        _, preparation = decode(store, media.video(tmp_path / "film.mp4", 2))
+
+        assert preparation.probe.has_video
+        assert preparation.thumbnail is not None
+        assert preparation.thumbnail.startswith(b"\xff\xd8\xff")
+        image = media.written(tmp_path / "thumbnail.jpg", preparation.thumbnail)
+        size = ("-show_entries", "stream=width,height", "-of", "csv=p=0")
+        answer = subprocess.check_output(["ffprobe", "-v", "error", *size, image])
+        assert answer.strip() == b"320,180"
+
+    def test_sound_shorter_than_its_film_is_whole(self, store, tmp_path):
+        path = media.ffmpeg(
+            tmp_path / "film.mkv",
+            *("-f", "lavfi", "-i", "testsrc=d=6:r=5", "-f", "lavfi", "-i", "sine=d=2"),
+        )
+
+        _, preparation = decode(store, path)
+
+        assert preparation.duration == pytest.approx(2, abs=0.1)
+        assert "DecodingWarning" not in preparation.metadata
+
+    def test_metadata_is_what_the_file_tells_and_not_where_it_lay(self, store, tmp_path):
+        path = media.tone(
+            tmp_path / "secret-name.m4a",
+            1,
+            *("-metadata", "title=Board meeting", "-metadata", "date=2023-05-04"),
+            *("-metadata", "copyright=Someone"),
+        )
+
+        _, preparation = decode(store, path)
+
+        metadata = preparation.metadata
+        assert metadata["Title"] == "Board meeting"
+        assert metadata["Copyright"] == "Someone"
+        assert metadata["AudioSampleRate"] == 16_000
+        assert metadata["FileSize"] == path.stat().st_size
+        assert "secret-name" not in json.dumps(metadata)
+        assert "/dev/fd" not in json.dumps([metadata, preparation.probe.raw])
+
+
+class TestEnds:
+    def test_closing_early_leaves_no_process_and_no_descriptor(self, store, tmp_path):
+        path = media.silence(tmp_path / "a.wav", 600, rate=16_000)
+        decode(store, media.tone(tmp_path / "warm.wav", 1))
+        process = psutil.Process()
+        before = process.num_fds()
+        running = decoder(block_seconds=1).prepare(store.source(path))
+        next(running)
+        child = running_ffmpeg()
+
+        running.close()
+
+        assert not child.is_running()
+        assert process.num_fds() == before
+
+    def test_nothing_is_left_on_the_disk(self, store, tmp_path):
+        path = media.tone(tmp_path / "a.wav", 1)
+        spool = tmp_path / "spool"
+        spool.mkdir()
+        options = MediaDecoderOptions(MediaSettings(block_seconds=1), spool_dir=spool)
+
+        running = MediaDecoder(options, EverythingIsSpeech()).prepare(store.source(path))
+        next(running)
+
+        assert list(spool.iterdir()) == []
+
+
+class TestWaveform:
+    def test_peaks_stand_where_the_sound_is(self):
+        waveform = Waveform()
+        for second in range(100):
+            block = np.zeros(16_000, dtype=np.int16)
+            if second == 42:
+                block[0] = -32_768
+            waveform.push(block)
+
+        peaks = waveform.peaks()
+
+        assert len(peaks) == 1_000
+        assert [index for index, peak in enumerate(peaks) if peak] == [420]
+        assert peaks[420] == 1.0
+
+    @pytest.mark.parametrize("samples", [0, 1, 160, 161, 160_000, 160_001, 1_234_567])
+    def test_never_more_than_a_thousand(self, samples):
+        waveform = Waveform()
+        waveform.push(np.full(samples, 16_384, dtype=np.int16))
+
+        assert len(waveform.peaks()) == min(1_000, -(-samples // 160))
+        assert set(waveform.peaks()) <= {0.5}
