@@ -1,0 +1,30 @@
+"""Binds the speech deployments: which class plays which role, with how many replicas."""
+
+from ray import serve
+from ray.serve import Application
+
+from cluster.resources import Role, deployment_options
+from cluster.settings import Settings
+from serving.arguments import SpeechArguments
+from serving.deployments.aligner import Aligner
+from serving.deployments.preparer import Preparer
+from serving.deployments.speaker_clusterer import SpeakerClusterer
+from serving.deployments.speaker_embedder import SpeakerEmbedder
+from serving.deployments.speaker_segmenter import SpeakerSegmenter
+from serving.deployments.transcriber import Transcriber
+
+SHELLS = (Preparer, Transcriber, Aligner, SpeakerSegmenter, SpeakerEmbedder, SpeakerClusterer)
+
+
+def speech_deployments(
+    settings: Settings, arguments: SpeechArguments, gpus: float
+) -> dict[str, Application]:
+    """Each role's deployment, bound to its arguments."""
+    return {
+        shell.role: serve.deployment(
+            name=shell.__name__,
+            max_ongoing_requests=arguments.max_ongoing_requests,
+            **deployment_options(Role(shell.role), settings, gpus),
+        )(shell).bind(arguments)
+        for shell in SHELLS
+    }

@@ -1,0 +1,59 @@
+"""Typed arguments of the speech deployments: knobs from Settings, resolved once. No secrets."""
+
+from dataclasses import dataclass
+
+from cluster.settings import MediaSettings, Settings
+from serving import catalogue
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechArguments:
+    """What every model replica is told. Names are the catalogue's (serving.catalogue)."""
+
+    engines: str
+    device: str
+    model_dir: str
+    whisper_model: str
+    compute_type: str
+    beam_size: int
+    batch_size: int
+    batch_wait_seconds: float
+    max_concurrent_batches: int
+    diarization_model: str
+    alignment_model: str
+    embedding_batch_size: int
+    max_clustered_embeddings: int
+    threads: int
+    media: MediaSettings
+
+    @property
+    def max_ongoing_requests(self) -> int:
+        """Enough waiting requests that the next batch fills while others run (peers.md B4)."""
+        return self.batch_size * (self.max_concurrent_batches + 1)
+
+
+def speech_arguments(settings: Settings, gpus: float) -> SpeechArguments:
+    """What Settings and the cluster's GPUs come to.
+
+    Raises:
+        ModelUnavailable: a combination that cannot work, with the reason.
+    """
+    speech = settings.speech
+    choice = catalogue.choose(speech, settings.paths.model_dir, has_gpu=gpus > 0)
+    return SpeechArguments(
+        engines=speech.engines,
+        device="cuda" if gpus > 0 else "cpu",
+        model_dir=str(settings.paths.model_dir.resolve()),
+        whisper_model=choice.whisper,
+        compute_type=choice.compute_type,
+        beam_size=speech.beam_size,
+        batch_size=choice.batch_size,
+        batch_wait_seconds=speech.batch_wait_seconds,
+        max_concurrent_batches=speech.max_concurrent_batches,
+        diarization_model=choice.diarization,
+        alignment_model=choice.alignment,
+        embedding_batch_size=speech.embedding_batch_size,
+        max_clustered_embeddings=speech.max_clustered_embeddings,
+        threads=speech.threads_per_replica,
+        media=settings.media,
+    )

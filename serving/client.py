@@ -1,0 +1,206 @@
+"""The ports over Serve handles: fans lists out, unwraps Ray's errors, gives up on silence."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from ray import serve
+from ray.exceptions import RayError, RayTaskError
+from ray.serve.exceptions import RayServeException
+from ray.serve.handle import DeploymentHandle
+
+from serving import ports
+from serving.errors import SpeechError, SpeechUnavailable
+from serving.speech import (
+    AlignmentRequest,
+    DecodedBlock,
+    Diarization,
+    LanguageGuess,
+    MediaProbe,
+    MediaSource,
+    Pcm,
+    Preparation,
+    SpanSegmentation,
+    SpeakerBounds,
+    WindowRequest,
+    WindowText,
+    Word,
+    WordTiming,
+)
+
+T = TypeVar("T")
+Handle = DeploymentHandle[Any]
+
+APPLICATION = "pipelines"
+DEPLOYMENTS = {
+    "preparer": "Preparer",
+    "transcriber": "Transcriber",
+    "aligner": "Aligner",
+    "speaker_segmenter": "SpeakerSegmenter",
+    "speaker_embedder": "SpeakerEmbedder",
+    "speaker_clusterer": "SpeakerClusterer",
+}
+
+
+def unwrapped(error: BaseException, who: str) -> BaseException:
+    """What really happened: the replica's own exception, or that the replica did not answer."""
+    if isinstance(error, RayTaskError):
+        cause: BaseException = error.cause
+        return cause
+    return SpeechUnavailable(f"{who} did not answer: {type(error).__name__}: {error}")
+
+
+async def _answer(who: str, call: Awaitable[T], timeout_seconds: float) -> T:
+    try:
+        return await asyncio.wait_for(call, timeout_seconds)
+    except (RayError, RayServeException, TimeoutError) as error:
+        raise unwrapped(error, who) from error
+
+
+class _Role:
+    """One deployment's handle and how long to wait for it."""
+
+    def __init__(self, handle: Handle, who: str, timeout_seconds: float) -> None:
+        self._handle = handle
+        self._who = who
+        self._timeout = timeout_seconds
+
+    async def _call(self, method: str, *arguments: Any) -> Any:
+        response = getattr(self._handle, method).remote(*arguments)
+        return await _answer(self._who, response, self._timeout)
+
+    async def _each(self, method: str, items: Sequence[Any]) -> list[Any]:
+        """One call per item, all at once; an item's own SpeechError stands in its place."""
+        calls = [self._call(method, item) for item in items]
+        results = await asyncio.gather(*calls, return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException) and not isinstance(result, SpeechError):
+                raise result
+        return results
+
+
+class ServePreparer(_Role):
+    """The Preparer port."""
+
+    async def probe(self, source: MediaSource) -> MediaProbe:
+        """Read the header."""
+        probe: MediaProbe = await self._call("probe", source)
+        return probe
+
+    async def prepare(self, source: MediaSource) -> AsyncIterator[DecodedBlock | Preparation]:
+        """Decode block by block."""
+        stream: Any = self._handle.options(stream=True).prepare.remote(source)
+        try:
+            while True:
+                try:
+                    item = await _answer(self._who, anext(stream), self._timeout)
+                except StopAsyncIteration:
+                    return
+                yield item
+        finally:
+            stream.cancel()
+
+
+class ServeTranscriber(_Role):
+    """The Transcriber port."""
+
+    async def detect_language(self, windows: Sequence[Pcm]) -> list[LanguageGuess]:
+        """The language of each window."""
+        results = await self._each("detect_language", windows)
+        for result in results:
+            if isinstance(result, SpeechError):
+                raise result
+        return results
+
+    async def transcribe(self, requests: Sequence[WindowRequest]) -> list[WindowText | SpeechError]:
+        """The text of each window."""
+        return await self._each("transcribe", requests)
+
+
+class ServeAligner(_Role):
+    """The Aligner port."""
+
+    async def timing(self, language: str) -> WordTiming | None:
+        """How words of this language are timed."""
+        timing: WordTiming | None = await self._call("timing", language)
+        return timing
+
+    async def align(
+        self, requests: Sequence[AlignmentRequest]
+    ) -> list[tuple[Word, ...] | SpeechError]:
+        """Word times of each request."""
+        return await self._each("align", requests)
+
+
+class ServeSpeakerSegmenter(_Role):
+    """The SpeakerSegmenter port."""
+
+    async def segment(self, spans: Sequence[Pcm]) -> list[SpanSegmentation]:
+        """Local speakers of each span."""
+        return [await self._call("segment", span) for span in spans]
+
+
+class ServeSpeakerEmbedder(_Role):
+    """The SpeakerEmbedder port."""
+
+    async def embed(self, spans: Sequence[tuple[Pcm, SpanSegmentation]]) -> list[ports.Embeddings]:
+        """One vector per chunk and local speaker."""
+        return [await self._call("embed", span) for span in spans]
+
+
+class ServeSpeakerClusterer(_Role):
+    """The SpeakerClusterer port."""
+
+    async def cluster(
+        self,
+        segmentations: Sequence[SpanSegmentation],
+        embeddings: Sequence[ports.Embeddings],
+        bounds: SpeakerBounds,
+    ) -> Diarization:
+        """Who spoke when."""
+        diarization: Diarization = await self._call(
+            "cluster", list(segmentations), list(embeddings), bounds
+        )
+        return diarization
+
+
+def create_ports(handles: Mapping[str, Handle], timeout_seconds: float) -> ports.Ports:
+    """The ports over the handles of each role."""
+
+    def role(name: str) -> tuple[Handle, str, float]:
+        return handles[name], DEPLOYMENTS[name], timeout_seconds
+
+    return ports.Ports(
+        ServePreparer(*role("preparer")),
+        ServeTranscriber(*role("transcriber")),
+        ServeAligner(*role("aligner")),
+        ServeSpeakerSegmenter(*role("speaker_segmenter")),
+        ServeSpeakerEmbedder(*role("speaker_embedder")),
+        ServeSpeakerClusterer(*role("speaker_clusterer")),
+    )
+
+
+def find_handles() -> dict[str, Handle]:
+    """Handles of the running application, by role; needs a connection to its Ray."""
+    return {
+        role: serve.get_deployment_handle(name, APPLICATION) for role, name in DEPLOYMENTS.items()
+    }
+
+
+async def health(
+    handles: Mapping[str, Handle], timeout_seconds: float
+) -> dict[str, dict[str, Any]]:
+    """Each role's own answer, or why there is none, with the seconds it took."""
+
+    async def ask(role: str) -> dict[str, Any]:
+        started = time.monotonic()
+        try:
+            call = handles[role].stats.remote()
+            stats = await _answer(DEPLOYMENTS[role], call, timeout_seconds)
+        except SpeechError as error:
+            return {"status": "down", "error": error.message}
+        return {"status": "up", "seconds": round(time.monotonic() - started, 4), "stats": stats}
+
+    roles = list(DEPLOYMENTS)
+    return dict(zip(roles, await asyncio.gather(*map(ask, roles)), strict=True))

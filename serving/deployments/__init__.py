@@ -1,0 +1,1 @@
+"""Serve deployments: thin shells over engines, named by the role they play."""

@@ -1,0 +1,80 @@
+"""Runs blocking batch work for requests of many callers, off the replica's event loop."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from ray import serve
+
+from serving.errors import SpeechError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+STUCK_SECONDS = 600.0
+"""A batch that runs longer is stuck: check_health fails, and Serve replaces the replica."""
+
+
+@dataclass(slots=True)
+class BatchCounter:
+    """What a replica has done since it started."""
+
+    batches: int = 0
+    items: int = 0
+    busy_seconds: float = 0.0
+
+
+class Batcher(Generic[Item, Result]):
+    """One blocking function over lists, called with single items from many coroutines."""
+
+    def __init__(
+        self,
+        work: Callable[[Sequence[Item]], Sequence[Result]],
+        *,
+        size: int,
+        wait_seconds: float,
+        concurrent: int,
+    ) -> None:
+        self._pool = ThreadPoolExecutor(concurrent, thread_name_prefix="batch")
+        self._running: dict[int, float] = {}
+        self.counter = BatchCounter()
+
+        @serve.batch(
+            max_batch_size=size,
+            batch_wait_timeout_s=wait_seconds,
+            max_concurrent_batches=concurrent,
+        )
+        async def run(items: list[Item]) -> list[Result]:
+            loop = asyncio.get_running_loop()
+            return list(await loop.run_in_executor(self._pool, self._measured, work, items))
+
+        self._run: Callable[[Item], Awaitable[Result]] = run
+
+    def _measured(
+        self, work: Callable[[Sequence[Item]], Sequence[Result]], items: list[Item]
+    ) -> Sequence[Result]:
+        key, started = id(items), time.monotonic()
+        self._running[key] = started
+        try:
+            return work(items)
+        finally:
+            del self._running[key]
+            self.counter.batches += 1
+            self.counter.items += len(items)
+            self.counter.busy_seconds += time.monotonic() - started
+
+    async def __call__(self, item: Item) -> Result:
+        """The result of one item; an item that failed alone raises its own error."""
+        result = await self._run(item)
+        if isinstance(result, SpeechError):
+            raise result
+        return result
+
+    def check(self) -> None:
+        """Raise when a batch has been running for too long."""
+        now = time.monotonic()
+        if any(now - started > STUCK_SECONDS for started in list(self._running.values())):
+            raise RuntimeError(f"a batch has been running for over {STUCK_SECONDS:.0f} s")
