@@ -1,0 +1,35 @@
+"""The command line's root: `rayscribe` and `python -m rayscribe`."""
+
+import typer
+
+from rayscribe.accounts import create_user
+from rayscribe.down import down
+from rayscribe.inspect import inspect
+from rayscribe.logs import logs
+from rayscribe.migrate import migrate
+from rayscribe.reset import reset
+from rayscribe.status import status
+from rayscribe.transcribe import transcribe
+from rayscribe.up import up
+
+COMMANDS = (up, down, status, transcribe, create_user, migrate, inspect, logs, reset)
+"""Each command is a function of its own module, named as it is typed."""
+
+app = typer.Typer(
+    name="rayscribe",
+    help="A self-hosted transcription platform that runs as a Ray cluster.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command in COMMANDS:
+    app.command(command.__name__.replace("_", "-"))(command)
+
+
+def main() -> None:
+    """Run the command line; exit status 0 done, 1 failed, 2 used wrongly."""
+    app()
+
+
+if __name__ == "__main__":
+    main()
