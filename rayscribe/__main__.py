@@ -7,12 +7,13 @@ from rayscribe.down import down
 from rayscribe.inspect import inspect
 from rayscribe.logs import logs
 from rayscribe.migrate import migrate
+from rayscribe.models import models
 from rayscribe.reset import reset
 from rayscribe.status import status
 from rayscribe.transcribe import transcribe
 from rayscribe.up import up
 
-COMMANDS = (up, down, status, transcribe, create_user, migrate, inspect, logs, reset)
+COMMANDS = (up, down, status, transcribe, create_user, migrate, inspect, models, logs, reset)
 """Each command is a function of its own module, named as it is typed."""
 
 app = typer.Typer(

@@ -9,7 +9,9 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from cluster.embedded.errors import EmbeddedError
 from rayscribe.api_client import ApiClient, ApiFailure
+from rayscribe.bootstrap import load_credential
 
 SOURCE = "30 s of telephone speech that ships with pyannote.audio (MIT)"
 
@@ -39,6 +41,21 @@ def reference(path: Path) -> list[Line]:
         _, _, speaker, start, end, text = line.split(maxsplit=5)
         lines.append(Line(float(start), float(end), speaker, text))
     return lines
+
+
+def demonstrate(url: str, data_dir: Path, console: Console) -> None:
+    """Transcribe the sample on the installation in `data_dir`.
+
+    Raises:
+        EmbeddedError: it was not transcribed, with the reason.
+    """
+    client = ApiClient(url, None, load_credential(data_dir))
+    try:
+        show(client, console)
+    except ApiFailure as failure:
+        raise EmbeddedError(f"the sample was not transcribed: {failure}") from failure
+    finally:
+        client.close()
 
 
 def show(client: ApiClient, console: Console) -> None:

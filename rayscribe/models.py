@@ -7,7 +7,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cluster.settings import PathSettings, SpeechSettings
+from cluster.embedded.environment import resolve_profile
+from cluster.embedded.errors import EmbeddedError
+from cluster.settings import PathSettings, Profile, Settings, SpeechSettings
 from serving.catalogue import choose, chosen, find, is_present
 from serving.errors import ModelUnavailable
 from serving.model_entries import MODELS, Model, Role
@@ -15,6 +17,9 @@ from serving.weights import fetch
 
 NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 """There while a GPU can be used; read because no model library is worth importing for it."""
+
+PIPED_WIDTH = 180
+"""Columns where nobody's window says how many there are: no cell is broken."""
 
 
 def models(
@@ -32,6 +37,8 @@ def models(
 ) -> None:
     """List the models: name, role, source, licence, size, checksum, on disk or not."""
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=PIPED_WIDTH)
     speech, model_dir = SpeechSettings(), PathSettings().model_dir
     try:
         wanted = _wanted(names, speech, model_dir)
@@ -46,6 +53,29 @@ def models(
         line = f"Missing: {', '.join(missing)}. Run `rayscribe models --fetch`."
         Console(stderr=True).print(line, style="red", markup=False)
         raise typer.Exit(1)
+
+
+def check_weights(settings: Settings) -> str:
+    """Whether every weight that will be loaded is on disk; a replica would say so much later.
+
+    Raises:
+        EmbeddedError: something is missing, or the settings cannot work, with what to type.
+    """
+    speech, model_dir = settings.speech, settings.paths.model_dir
+    if speech.engines == "fake":
+        return "fake engines: no weights, and no real transcripts"
+    has_gpu = resolve_profile(speech.profile) is Profile.gpu
+    try:
+        choice = choose(speech, model_dir, has_gpu=has_gpu)
+        missing = [model.name for model in chosen(choice) if not is_present(model, model_dir)]
+    except ModelUnavailable as error:
+        raise EmbeddedError(error.message) from error
+    if missing:
+        raise EmbeddedError(
+            f"weights are missing in {model_dir}: {', '.join(missing)}; "
+            "fetch them with `rayscribe models --fetch`"
+        )
+    return f"{choice.whisper}, {choice.alignment}, {choice.diarization}"
 
 
 def _wanted(names: list[str] | None, speech: SpeechSettings, model_dir: Path) -> list[Model]:

@@ -17,6 +17,8 @@ from cluster.settings import Settings
 from db.migrations.run import upgrade
 from rayscribe.bootstrap import ensure_admin
 from rayscribe.context import DataDir, Exit, console, one_line_errors, settings_with
+from rayscribe.demo import demonstrate
+from rayscribe.models import check_weights
 from rayscribe.report import Kind, Pipe, Reporter, Step, Terminal, events, run_steps
 
 ModelDir = Annotated[
@@ -38,6 +40,9 @@ def up(
     port: Port = None,
     data_dir: DataDir = None,
     model_dir: ModelDir = None,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Transcribe the bundled sample when it is ready.")
+    ] = False,
     report_to: ReportTo = None,
 ) -> None:
     """Start everything and keep it running; Ctrl-C stops it."""
@@ -49,16 +54,17 @@ def up(
         if detach:
             _detach(directory)
         elif report_to is None:
-            _run(settings, directory, Terminal(console))
+            _run(settings, directory, Terminal(console), demo=demo)
         else:
             _run(settings, directory, Pipe(os.fdopen(report_to, "w")))
 
 
-def steps(supervisor: Supervisor) -> list[Step]:
+def steps(supervisor: Supervisor, settings: Settings) -> list[Step]:
     """What starting consists of, in order."""
     environment = supervisor.environment
     return [
         Step("check", supervisor.check),
+        Step("models", lambda _: check_weights(settings)),
         Step("postgres", supervisor.start_postgres),
         Step("objects", supervisor.start_objects),
         Step("migrate", lambda _: upgrade(environment["DATABASE_URL"])),
@@ -69,7 +75,7 @@ def steps(supervisor: Supervisor) -> list[Step]:
     ]
 
 
-def _run(settings: Settings, directory: Path, reporter: Reporter) -> None:
+def _run(settings: Settings, directory: Path, reporter: Reporter, *, demo: bool = False) -> None:
     """Start and supervise in this process."""
     with locked(directory):
         log_dir = settings.logs.log_dir or make_private(directory / "logs")
@@ -77,7 +83,9 @@ def _run(settings: Settings, directory: Path, reporter: Reporter) -> None:
         supervisor = Supervisor(settings, directory)
         supervisor.take_charge()
         try:
-            run_steps(steps(supervisor), reporter)
+            run_steps(steps(supervisor, settings), reporter)
+            if demo:
+                demonstrate(supervisor.url, directory, console)
             _show_addresses(supervisor.url)
             supervisor.supervise()
         except Stopped as stopped:

@@ -1,5 +1,6 @@
 """Imports fixtures; counts and shows what a run left out."""
 
+from tests.fixtures.stack import real_stack, stack
 from tests.fixtures.stores import (
     database_url,
     object_server,
@@ -15,5 +16,7 @@ __all__ = [
     "object_settings",
     "objects",
     "postgres_server",
+    "real_stack",
     "sessions",
+    "stack",
 ]

@@ -66,17 +66,43 @@ def _speaker(word: Word, turns: Sequence[SpeakerTurn], first: int) -> str:
 
 
 def _without_islands(words: list[Word]) -> list[Word]:
-    """Give a word or two in mid-sentence back to the speaker on both sides."""
-    runs = [list(run) for _, run in groupby(words, key=lambda word: word.speaker)]
-    for before, island, after in zip(runs, runs[1:], runs[2:], strict=False):
-        short = (
-            len(island) <= MAX_ISLAND_WORDS
-            and island[-1].end - island[0].start <= MAX_ISLAND_SECONDS
-        )
-        inside = not ends_sentence(before[-1].word) and not ends_sentence(island[-1].word)
-        if short and inside and before[-1].speaker == after[0].speaker:
-            island[:] = [replace(word, speaker=before[-1].speaker) for word in island]
-    return [word for run in runs for word in run]
+    """Give a word or two of a sentence to the speaker of the rest of it.
+
+    Turn boundaries are some tenths of a second off, so the word before or after a change often
+    falls to the wrong side; people rarely change in the last word of a sentence.
+    """
+    smooth: list[Word] = []
+    for sentence in _sentences(words):
+        runs = [list(run) for _, run in groupby(sentence, key=lambda word: word.speaker)]
+        for index, run in enumerate(runs):
+            speaker = _surrounding(runs, index)
+            if speaker is not None and _is_slip(run):
+                run[:] = [replace(word, speaker=speaker) for word in run]
+        smooth += [word for run in runs for word in run]
+    return smooth
+
+
+def _sentences(words: Sequence[Word]) -> Iterator[list[Word]]:
+    sentence: list[Word] = []
+    for word in words:
+        sentence.append(word)
+        if ends_sentence(word.word):
+            yield sentence
+            sentence = []
+    if sentence:
+        yield sentence
+
+
+def _is_slip(run: Sequence[Word]) -> bool:
+    return len(run) <= MAX_ISLAND_WORDS and run[-1].end - run[0].start <= MAX_ISLAND_SECONDS
+
+
+def _surrounding(runs: Sequence[Sequence[Word]], index: int) -> str | None:
+    """Who speaks around a run of the same sentence: on both sides the same, or at its edge."""
+    beside = [runs[i] for i in (index - 1, index + 1) if 0 <= i < len(runs)]
+    speakers = {run[0].speaker for run in beside}
+    longer = all(len(run) > len(runs[index]) for run in beside)
+    return speakers.pop() if len(speakers) == 1 and longer else None
 
 
 def ends_sentence(word: str) -> bool:

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from serving.audio import spans
 
 from pipelines.stages.base import Context, Recording, each_part, fingerprint, patiently
+from serving.audio import spans
 from serving.ports import Embeddings
 from serving.speech import SAMPLE_RATE, Diarization, SpanSegmentation
 

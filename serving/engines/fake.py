@@ -1,4 +1,4 @@
-"""Engines without weights, deterministic by audio hash: for everything that is not about a model."""
+"""Engines without weights, deterministic by audio: for everything that is not about a model."""
 
 import hashlib
 from collections.abc import Sequence
@@ -22,7 +22,21 @@ from serving.speech import (
     WordTiming,
 )
 
-WORDS = "alpha bravo charlie delta echo foxtrot golf hotel india juliett kilo lima mike".split()
+WORDS = [
+    "alpha",
+    "bravo",
+    "charlie",
+    "delta",
+    "echo",
+    "foxtrot",
+    "golf",
+    "hotel",
+    "india",
+    "juliett",
+    "kilo",
+    "lima",
+    "mike",
+]
 LANGUAGES = frozenset({"en", "de", "es", "fr", "zh"})
 CHUNK_SECONDS = 10.0
 STEP_SECONDS = 1.0

@@ -281,7 +281,7 @@ async def test_a_running_task_is_cancelled(sessions, objects, parts):
 
 async def test_a_runner_that_was_overtaken_publishes_nothing(sessions, objects, parts):
     gate = Gate(parts.ports.transcriber)
-    task_id = await accept(sessions, objects, sample())
+    await accept(sessions, objects, sample())
     async with running(with_parts(parts, transcriber=gate)) as first:
         await gate.reached.wait()
         # As after a long pause of the machine: the lease is over, and somebody else has claimed.

@@ -76,8 +76,25 @@ def test_a_word_outside_every_turn_goes_to_the_nearest():
 
 def test_one_word_in_mid_sentence_returns_to_the_speaker_around_it():
     turns = [SpeakerTurn(0, 1, "A"), SpeakerTurn(1, 1.3, "B"), SpeakerTurn(1.3, 3, "A")]
-    words = [Word(0.5, 0.9, "we", 1), Word(1.0, 1.3, "all", 1), Word(1.4, 2, "know.", 1)]
+    words = [
+        Word(0.1, 0.4, "as", 1),
+        Word(0.5, 0.9, "we", 1),
+        Word(1.0, 1.3, "all", 1),
+        Word(1.4, 2, "know", 1),
+        Word(2.1, 2.5, "well.", 1),
+    ]
     assert {word.speaker for word in speakers_of(words, turns)} == {"A"}
+
+
+def test_the_last_word_of_a_sentence_stays_with_its_speaker():
+    turns = [SpeakerTurn(0, 1, "A"), SpeakerTurn(1, 9, "B")]
+    words = [
+        Word(0.1, 0.5, "Neither", 1),
+        Word(0.5, 0.9, "did", 1),
+        Word(1.0, 1.1, "I.", 1),
+        Word(1.4, 2, "Okay.", 1),
+    ]
+    assert [word.speaker for word in speakers_of(words, turns)] == ["A", "A", "A", "B"]
 
 
 def test_a_short_answer_between_sentences_keeps_its_speaker():
