@@ -1,0 +1,158 @@
+"""English word times on a CPU: hama's phoneme CTC model and a Viterbi search over the text."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from serving.engines.ctc_viterbi import (
+    ANYTHING,
+    Indices,
+    LogProbs,
+    best_path,
+    build_chain,
+    state_scores,
+)
+from serving.engines.word_times import TimedWord, settle
+from serving.errors import LanguageUnsupported, MediaInvalid, ModelUnavailable, SpeechError
+from serving.speech import SAMPLE_RATE, AlignmentRequest, Pcm, Word, WordTiming
+
+FRAME_SAMPLES = 320
+FRAME_SECONDS = FRAME_SAMPLES / SAMPLE_RATE
+"""Duration of one column of the model's output."""
+
+PIECE_SAMPLES = 10 * SAMPLE_RATE
+MARGIN_SAMPLES = SAMPLE_RATE // 2
+"""The model's time grows with the square of the audio's length: pieces of 10 s, each heard with
+half a second around it, take 0.7 of the time of 30 s at once, and move no word by over a frame."""
+
+MAX_SILENT_FRAMES = 25
+"""Frames between two phonemes of one word: beyond half a second, one of them was only noise."""
+
+WORD_BOUNDARY, BLANK = "<wb>", "<blank>"
+
+AROUND = re.compile(r"^\W+|\W+$")
+"""The punctuation around a word."""
+
+PRONOUNCEABLE = re.compile(r"[a-z][a-z'-]*")
+"""What the grapheme-to-phoneme model reads as English; digits it reads as Chinese."""
+
+Tokens = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CtcPhonemeOptions:
+    """How hama's output is read."""
+
+    lead_seconds: float = 0.1
+    """CTC peaks late, when a phoneme has been heard: word starts are moved forward by this much,
+    the median lag behind pocketsphinx's starts (tests/models/test_alignment.py)."""
+    cached_words: int = 50_000
+    """Pronunciations kept: finding one takes 5 ms, and speech repeats its words."""
+
+
+class CtcPhonemeAligner:
+    """Aligns English; every word is timed, and keeps its punctuation."""
+
+    def __init__(self, options: CtcPhonemeOptions | None = None) -> None:
+        self.options = options or CtcPhonemeOptions()
+        self._acoustics: Any = None
+        self._pronounce: Any = None
+        self._tokens: dict[str, int] = {}
+
+    def load(self) -> None:
+        """Load hama's acoustic model and its grapheme-to-phoneme model (both in its wheel)."""
+        import hama
+
+        class IndexedVocabulary(hama.Vocabulary):  # type: ignore[misc]
+            """hama builds this index anew for every letter, which is most of its time."""
+
+            @cached_property
+            def encoder_token_to_id(self) -> dict[str, int]:
+                return {token: index for index, token in enumerate(self.encoder)}
+
+        acoustics, graphemes = hama.ASRModel(), hama.G2PModel()
+        vocabulary = IndexedVocabulary(graphemes.vocab.encoder, graphemes.vocab.decoder)
+        graphemes.tokenizer.vocab = vocabulary
+        self._acoustics = acoustics.session
+        self._tokens = {token: index for index, token in enumerate(acoustics.decoder_tokens)}
+
+        def pronounce(word: str) -> Tokens:
+            result = graphemes.predict(word, preserve_literals="punct")
+            phonemes = [item.phoneme for item in result.alignments]
+            return tuple(self._tokens[p] for p in phonemes if p in self._tokens)
+
+        self._pronounce = lru_cache(self.options.cached_words)(pronounce)
+
+    def timing(self, language: str) -> WordTiming | None:
+        """English only: the phonemes of other languages were not tried."""
+        return WordTiming.ctc_phoneme if language == "en" else None
+
+    def align(self, requests: Sequence[AlignmentRequest]) -> list[tuple[Word, ...] | SpeechError]:
+        """Every word of each text (split at spaces), timed; an invalid request fails alone."""
+        return [self._align(request) for request in requests]
+
+    def _align(self, request: AlignmentRequest) -> tuple[Word, ...] | SpeechError:
+        if self._acoustics is None:
+            raise ModelUnavailable("alignment model not loaded")
+        if request.audio.dtype != np.int16 or request.audio.ndim != 1 or not len(request.audio):
+            return MediaInvalid("a window is mono int16 audio, and not empty")
+        if self.timing(request.language) is None:
+            return LanguageUnsupported(f"phoneme alignment does not know {request.language!r}")
+        texts = request.text.split()
+        if not texts:
+            return ()
+        found = self._search(self._hear(request.audio), texts)
+        return settle(found, len(request.audio) / SAMPLE_RATE)
+
+    def _hear(self, audio: Pcm) -> LogProbs:
+        """Log probability of every token in every frame, heard piece by piece."""
+        heard = []
+        for start in range(0, len(audio), PIECE_SAMPLES):
+            first = max(0, start - MARGIN_SAMPLES)
+            last = min(len(audio), start + PIECE_SAMPLES + MARGIN_SAMPLES)
+            waveform = audio[first:last].astype(np.float32) / 32768
+            (output,) = self._acoustics.run(["log_probs"], {"waveform": waveform[None]})
+            skipped = (start - first) // FRAME_SAMPLES
+            heard.append(output[0][skipped : skipped + PIECE_SAMPLES // FRAME_SAMPLES])
+        return np.concatenate(heard, dtype=np.float32)
+
+    def _search(self, heard: LogProbs, texts: list[str]) -> list[TimedWord]:
+        """The most probable frames of every word."""
+        tokens = [self._phonemes(text) for text in texts]
+        chain = build_chain(tokens, self._tokens[BLANK], self._tokens[WORD_BOUNDARY])
+        scores = state_scores(heard, chain)
+        path = best_path(scores, chain)
+        if path is None:
+            # Fewer frames than phonemes: this text was not spoken in this audio.
+            return [TimedWord(text) for text in texts]
+        words = chain.words[path]
+        confidence = np.exp(scores[np.arange(len(path)), path])
+        # ANYTHING proves nothing, so it counts for nothing.
+        confidence[chain.tokens[path] == ANYTHING] = 0
+        return [
+            self._timed(text, np.flatnonzero(words == index), confidence)
+            for index, text in enumerate(texts)
+        ]
+
+    def _phonemes(self, text: str) -> Tokens:
+        """Tokens of a word: none for bare punctuation, ANYTHING for a number or other script."""
+        spoken = AROUND.sub("", text).lower().replace("\u2019", "'")
+        if PRONOUNCEABLE.fullmatch(spoken):
+            tokens: Tokens = self._pronounce(spoken)
+            return tokens or (ANYTHING,)
+        return (ANYTHING,) if any(letter.isalnum() for letter in text) else ()
+
+    def _timed(self, text: str, frames: Indices, confidence: npt.NDArray[np.float32]) -> TimedWord:
+        """A word from the frames in which its phonemes are."""
+        if not len(frames):
+            return TimedWord(text)
+        runs = np.split(frames, np.flatnonzero(np.diff(frames) > MAX_SILENT_FRAMES) + 1)
+        frames = max(runs, key=len)
+        start = frames[0] * FRAME_SECONDS - self.options.lead_seconds
+        end = (frames[-1] + 1) * FRAME_SECONDS
+        return TimedWord(text, start, end, float(confidence[frames].mean()))

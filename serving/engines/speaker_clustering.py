@@ -1,0 +1,225 @@
+"""Speakers of a whole recording, from the local speakers of its chunks and their embeddings.
+
+Follows `SpeakerDiarization.apply` of pyannote.audio 4.0.7 and gives its result. Two things are our
+own: the number of clustered points is bounded, and the last step is computed without the array of
+(chunks, frames, speakers) floats that pyannote needs, which is gigabytes for long recordings.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from serving.engines import pyannote_model
+from serving.ports import Embeddings
+from serving.speech import Diarization, SpanSegmentation, SpeakerBounds, SpeakerTurn
+
+SILENT = -2
+"""Cluster of a local speaker who never speaks; pyannote's number."""
+BLOCK_FRAMES = 1 << 16
+"""Frames that are ranked at once."""
+
+Activity = npt.NDArray[np.uint8]
+"""0 or 1, shape (chunks, frames, local speakers)."""
+Clusters = npt.NDArray[np.int64]
+"""The cluster of each local speaker, shape (chunks, local speakers)."""
+Grid = npt.NDArray[np.uint8]
+"""Shape (frames of the recording, clusters)."""
+Turns = list[tuple[float, float, int]]
+"""Start, end, cluster."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerClusteringOptions:
+    """Hyper-parameters of agglomerative clustering, and the identity of the embeddings."""
+
+    threshold: float
+    min_cluster_size: int = 12
+    method: str = "centroid"
+    embedding_model: str = ""
+    max_clustered_embeddings: int = 5000
+    """Of more, evenly spaced ones are clustered; the rest joins the nearest centroid."""
+
+
+class SpeakerClusteringEngine:
+    """Agglomerative clustering (pyannote's) and the turns that follow from it. CPU only."""
+
+    def __init__(self, options: SpeakerClusteringOptions) -> None:
+        self.options = options
+        self._clustering: Any = None
+
+    def load(self) -> None:
+        """Set the hyper-parameters."""
+        pyannote_model.quiet()
+        from pyannote.audio.pipelines.clustering import AgglomerativeClustering
+
+        options = self.options
+        self._clustering = AgglomerativeClustering(metric="cosine").instantiate(
+            {
+                "method": options.method,
+                "threshold": options.threshold,
+                "min_cluster_size": options.min_cluster_size,
+            }
+        )
+
+    def cluster(
+        self,
+        segmentations: Sequence[SpanSegmentation],
+        embeddings: Sequence[Embeddings],
+        bounds: SpeakerBounds,
+    ) -> Diarization:
+        """Find who spoke when; spans in order. Without speech: no turns.
+
+        A speaker of whom no vector is usable (all too short) has turns but no embedding.
+        """
+        if not any(segmentation.activity.any() for segmentation in segmentations):
+            return Diarization((), (), embedding_model=self.options.embedding_model)
+        activity = np.concatenate([segmentation.activity for segmentation in segmentations])
+        timeline = _Timeline(segmentations[0])
+        hard, centroids = self._assign(timeline, activity, np.concatenate(embeddings), bounds)
+        hard[~activity.any(axis=1)] = SILENT
+        count = np.minimum(timeline.count(activity), bounds.exact or bounds.maximum)
+        heard = _heard(timeline, activity, hard, len(count))
+        turns = timeline.turns(_loudest(heard, count))
+        exclusive = timeline.turns(_loudest(heard, np.minimum(count, 1)))
+        labels = _labels(turns)
+        return Diarization(
+            _named(turns, labels),
+            _named(exclusive, labels),
+            _vectors(labels, centroids),
+            self.options.embedding_model,
+        )
+
+    def _assign(
+        self,
+        timeline: "_Timeline",
+        activity: Activity,
+        embeddings: Embeddings,
+        bounds: SpeakerBounds,
+    ) -> tuple[Clusters, npt.NDArray[np.float32]]:
+        """Give every local speaker a cluster; and the centroids, (clusters, dimension).
+
+        The steps of pyannote's `BaseClustering.__call__`, with a sample in place of all points.
+        """
+        clustering = self._clustering
+        points, chunks, speakers = clustering.filter_embeddings(
+            embeddings, timeline.feature(activity)
+        )
+        kept = _evenly_spaced(len(points), self.options.max_clustered_embeddings)
+        points, chunks, speakers = points[kept], chunks[kept], speakers[kept]
+        number, minimum, maximum = clustering.set_num_clusters(
+            len(points), bounds.exact, bounds.minimum, bounds.maximum
+        )
+        if maximum < 2:
+            everyone = np.zeros(embeddings.shape[:2], dtype=np.int64)
+            return everyone, points.mean(axis=0, keepdims=True) if len(points) else points
+        clusters = clustering.cluster(points, minimum, maximum, number)
+        hard, _, centroids = clustering.assign_embeddings(embeddings, chunks, speakers, clusters)
+        return hard, centroids
+
+
+class _Timeline:
+    """The chunk and frame grids of a recording, in pyannote's terms."""
+
+    def __init__(self, segmentation: SpanSegmentation) -> None:
+        from pyannote.core import SlidingWindow
+
+        self._chunks = SlidingWindow(segmentation.chunk_seconds, segmentation.step_seconds, 0.0)
+        self._frames = SlidingWindow(
+            segmentation.frame_seconds, segmentation.frame_step_seconds, 0.0
+        )
+
+    def feature(self, activity: Activity) -> Any:
+        from pyannote.core import SlidingWindowFeature
+
+        return SlidingWindowFeature(activity, self._chunks)
+
+    def count(self, activity: Activity) -> npt.NDArray[np.int64]:
+        """How many speak at once in each frame of the recording (pyannote's own rule)."""
+        from pyannote.audio.pipelines.utils import SpeakerDiarizationMixin
+
+        count = SpeakerDiarizationMixin.speaker_count(
+            self.feature(activity), self._frames, warm_up=(0.0, 0.0)
+        )
+        return np.asarray(count.data[:, 0], dtype=np.int64)
+
+    def first_frame(self, chunk: int) -> int:
+        """Where a chunk's first frame lies on the recording's grid."""
+        start: int = self._frames.closest_frame(
+            self._chunks[chunk].start + 0.5 * self._frames.duration
+        )
+        return start
+
+    def turns(self, active: Grid) -> Turns:
+        """Runs of active frames, from the middle of the first to the middle of the next silent."""
+        found = []
+        last = len(active) - 1
+        for cluster, column in enumerate(active.T):
+            edges = np.flatnonzero(np.diff(column, prepend=0, append=0))
+            for first, end in edges.reshape(-1, 2).tolist():
+                if first < last:
+                    found.append((self._middle(first), self._middle(min(end, last)), cluster))
+        return sorted(found)
+
+    def _middle(self, frame: int) -> float:
+        return float(self._frames[frame].middle)
+
+
+def _evenly_spaced(count: int, most: int) -> npt.NDArray[np.int64]:
+    """Indices of at most `most` of `count` points, spread over the recording."""
+    if count <= most:
+        return np.arange(count)
+    return np.linspace(0, count - 1, most).round().astype(np.int64)
+
+
+def _heard(timeline: _Timeline, activity: Activity, hard: Clusters, frames: int) -> Grid:
+    """In how many chunks each cluster is heard, frame by frame."""
+    heard = np.zeros((frames, max(1, hard.max() + 1)), dtype=np.uint8)
+    for chunk, (local, clusters) in enumerate(zip(activity, hard, strict=True)):
+        first = timeline.first_frame(chunk)
+        for cluster in set(clusters.tolist()) - {SILENT}:
+            heard[first : first + len(local), cluster] += local[:, clusters == cluster].any(axis=1)
+    return heard
+
+
+def _loudest(heard: Grid, count: npt.NDArray[np.int64]) -> Grid:
+    """Mark in each frame the `count` clusters that are heard in most chunks."""
+    most = int(count.max(initial=0))
+    missing = max(0, most - heard.shape[1])
+    active = np.zeros((len(heard), heard.shape[1] + missing), dtype=np.uint8)
+    for block in _blocks(len(heard)):
+        # Ties fall as in pyannote: the same sort of the same floats.
+        scores = np.pad(heard[block], ((0, 0), (0, missing))).astype(np.float32)
+        order = np.argsort(-scores, axis=-1)
+        for rank in range(most):
+            rows = np.flatnonzero(count[block] > rank)
+            active[block][rows, order[rows, rank]] = 1
+    return active
+
+
+def _blocks(frames: int) -> Iterator[slice]:
+    for start in range(0, frames, BLOCK_FRAMES):
+        yield slice(start, start + BLOCK_FRAMES)
+
+
+def _labels(turns: Turns) -> dict[int, str]:
+    """Name the clusters that speak; pyannote's order is that of their numbers as text."""
+    clusters = sorted({cluster for _, _, cluster in turns}, key=str)
+    return {cluster: f"SPEAKER_{index:02d}" for index, cluster in enumerate(clusters)}
+
+
+def _named(turns: Turns, labels: Mapping[int, str]) -> tuple[SpeakerTurn, ...]:
+    return tuple(SpeakerTurn(start, end, labels[cluster]) for start, end, cluster in turns)
+
+
+def _vectors(
+    labels: Mapping[int, str], centroids: npt.NDArray[np.float32]
+) -> dict[str, tuple[float, ...]]:
+    """Give each label its cluster's centroid, where it has a finite one."""
+    return {
+        label: tuple(centroids[cluster].tolist())
+        for cluster, label in labels.items()
+        if cluster < len(centroids) and np.isfinite(centroids[cluster]).all()
+    }
