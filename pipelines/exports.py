@@ -3,7 +3,7 @@
 import html
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 
@@ -150,18 +150,22 @@ def clock(seconds: float, separator: str) -> str:
     return f"{hours:02d}:{minute:02d}:{second:02d}{separator}{fraction:03d}"
 
 
-def cues(document: TranscriptDocument) -> Iterator[Segment]:
-    """What is shown at once: segments in order, long ones cut between words."""
-    for segment in _ordered(document.segments):
-        if not segment.text.strip():
-            continue
-        too_long = len(segment.text) > CUE_CHARACTERS or segment.end - segment.start > CUE_SECONDS
-        yield from _cut(segment) if too_long and segment.words else (segment,)
+def cues(document: TranscriptDocument) -> list[Segment]:
+    """What is shown at once, in order: segments, long ones cut between words."""
+    pieces = (
+        piece for segment in document.segments if segment.text.strip() for piece in _pieces(segment)
+    )
+    return _ordered(pieces)
 
 
-def _cut(segment: Segment) -> Iterator[Segment]:
+def _pieces(segment: Segment) -> Iterator[Segment]:
+    words = [word for word in segment.words if word.word.strip()]
+    fits = len(segment.text) <= CUE_CHARACTERS and segment.end - segment.start <= CUE_SECONDS
+    if fits or not words:
+        yield segment
+        return
     taken: list[Word] = []
-    for word in segment.words:
+    for word in words:
         if taken and (
             len(_text([*taken, word])) > CUE_CHARACTERS or word.end - taken[0].start > CUE_SECONDS
         ):
@@ -185,7 +189,7 @@ def _text(words: Sequence[Word]) -> str:
     return " ".join(word.word.strip() for word in words)
 
 
-def _ordered(segments: Sequence[Segment]) -> list[Segment]:
+def _ordered(segments: Iterable[Segment]) -> list[Segment]:
     return sorted(segments, key=lambda segment: (segment.start, segment.end))
 
 
@@ -209,5 +213,5 @@ def _field(text: str) -> str:
     return "_".join(text.split())
 
 
-def _joined(lines: Sequence[str] | Iterator[str]) -> str:
+def _joined(lines: Iterable[str]) -> str:
     return "".join(f"{line}\n" for line in lines)

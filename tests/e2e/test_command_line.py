@@ -60,7 +60,7 @@ def test_what_is_no_media_fails_alone_and_says_why(stack: Stack, tmp_path: Path)
         (["nowhere.wav"], "nowhere.wav: no such file"),
         (["--min-speakers", "5", "--max-speakers", "2", __file__], "--min-speakers 5 exceeds"),
         (["--format", "doc", __file__], "doc"),
-        ([], "FILES"),
+        ([], "files"),
         (["--language", "klingon", __file__], "klingon"),
     ],
 )

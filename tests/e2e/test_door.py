@@ -4,6 +4,7 @@ import http.client
 import re
 from urllib.parse import urlsplit
 
+import grpc
 import httpx
 import psutil
 import pytest
@@ -44,18 +45,31 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_read(stack: Stack):
         headers={"Authorization": authorization},
         content=bytes(12 * MIB),
     )
-    assert (answer.status_code, answer.json()["error_type"]) == (413, "payload_too_large")
+    assert (answer.status_code, answer.json()["error_type"]) == (413, "body_too_large")
     assert "/api/files/upload/prepare" in answer.json()["detail"]
 
 
-def test_everything_listens_on_loopback_only(stack: Stack):
-    listening = {
-        connection.laddr.ip
+def listeners(stack: Stack) -> list[tuple[psutil.Process, str, int]]:
+    return [
+        (process, connection.laddr.ip, connection.laddr.port)
         for process in stack.processes("")
         for connection in process.net_connections("inet")
         if connection.status == psutil.CONN_LISTEN
-    }
-    assert listening <= {"127.0.0.1", "::1"}
+    ]
+
+
+def test_everything_listens_on_loopback_or_asks_for_the_clusters_token(stack: Stack):
+    """Serve 2.60 binds the port between replicas to every interface; the token guards it."""
+    loopback = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+    open_to_all = [(p, port) for p, ip, port in listeners(stack) if ip not in loopback]
+    names = {process.name() for process, _ in open_to_all}
+    assert all(name.startswith("ray::ServeReplica") for name in names), names
+    for _, port in open_to_all:
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            call = channel.unary_unary("/ray.serve.ASGIService/HandleRequest")
+            with pytest.raises(grpc.RpcError) as refused:
+                call(b"", timeout=10)
+            assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
 def test_health_asks_every_part(stack: Stack):

@@ -5,9 +5,9 @@ WER is jiwer's, on texts in lower case, without punctuation but with apostrophes
 are cut as the pipeline cuts them. Decoding is the default: beam 5, int8.
 
 Why beam 5 (base, the English files below and LibriVox, 245 s; white noise added at a
-signal-to-noise ratio; numbers normalised as OpenAI does): WER greedy / beam 5 is 3.1 / 3.2 % clean, 5.9 / 6.7 % at
-10 dB, 20.1 / 16.4 % at 3 dB, for 32.5 / 35.6, 37.0 / 39.9 and 39.6 / 42.6 CPU seconds: the encoder
-is most of the cost, and the beam pays where speech is hard.
+signal-to-noise ratio; numbers normalised as OpenAI does): WER greedy / beam 5 is 3.1 / 3.2 %
+clean, 5.9 / 6.7 % at 10 dB, 20.1 / 16.4 % at 3 dB, for 32.5 / 35.6, 37.0 / 39.9 and 39.6 / 42.6
+CPU seconds: the encoder is most of the cost, and the beam pays where speech is hard.
 """
 
 import re

@@ -1,0 +1,1 @@
+"""Who asks: HTTP, authentication, permissions."""

@@ -1,0 +1,84 @@
+"""The ingress on Ray Serve: deployment `Api`, whose replicas make the application themselves."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from ray import serve
+from ray.exceptions import RayError
+from ray.serve import Application
+from ray.serve.exceptions import RayServeException
+
+from api.dependencies import Services
+from api.factory import create_app
+from cluster import logs
+from cluster.resources import Role, deployment_options
+from cluster.settings import Settings
+from db.engine import create_engine, create_sessions
+from db.objects.s3 import S3Objects
+from serving import client
+from serving.speech import MediaProbe, MediaSource
+
+HEALTH_TIMEOUT_SECONDS = 4.0
+PROBE_TIMEOUT_SECONDS = 120.0
+
+
+class SpeechPlane:
+    """The speech deployments, looked up when first asked for: they may start after this one."""
+
+    def __init__(self) -> None:
+        self._handles: Mapping[str, client.Handle] | None = None
+
+    async def _found(self) -> Mapping[str, client.Handle]:
+        if self._handles is None:
+            try:
+                self._handles = await asyncio.to_thread(client.find_handles)
+            except (RayError, RayServeException, KeyError) as error:  # KeyError: no such deployment
+                raise client.unwrapped(error, "the speech application") from error
+        return self._handles
+
+    async def probe(self, source: MediaSource) -> MediaProbe:
+        """Read a media file's header in the Preparer's sandbox."""
+        ports = client.create_ports(await self._found(), PROBE_TIMEOUT_SECONDS)
+        return await ports.preparer.probe(source)
+
+    async def health(self) -> Mapping[str, Mapping[str, Any]]:
+        """Each deployment's own answer."""
+        return await client.health(await self._found(), HEALTH_TIMEOUT_SECONDS)
+
+
+def replica_app() -> FastAPI:
+    """The application of a replica, from its own environment."""
+    settings = Settings()
+    logs.configure(settings.logs, "api")
+    engine = create_engine(settings.database)
+    speech = SpeechPlane()
+    services = Services(
+        api=settings.api,
+        auth=settings.auth,
+        sessions=create_sessions(engine),
+        objects=S3Objects(settings.objects),
+        prober=speech,
+        health=speech.health,
+        presigned_uploads=settings.objects.public_endpoint is not None,
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await engine.dispose()
+
+    return create_app(services, lifespan)
+
+
+def build(args: dict[str, str]) -> Application:  # noqa: ARG001 - Serve's signature of a builder
+    """The ingress deployment `Api`; the application is made on the replica, never pickled."""
+    settings = Settings()
+    deployment = serve.deployment(
+        name="Api",
+        max_ongoing_requests=settings.api.max_ongoing_requests,
+        **deployment_options(Role.api, settings, gpus=0),
+    )
+    return deployment(serve.ingress(replica_app)()).bind()

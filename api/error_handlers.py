@@ -1,0 +1,129 @@
+"""Turns every exception that reaches the edge into the one error body."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import asyncpg
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy import exc as sql
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from api.errors import ERRORS, ApiError, ErrorType, problem_response
+from api.request_context import request_id_of
+from db.errors import FenceLost, NotFound, StoreUnavailable
+from pipelines.errors import IllegalTransition
+from serving.errors import SpeechError
+
+logger = structlog.get_logger(__name__)
+
+DATABASE_GONE: tuple[type[Exception], ...] = (
+    sql.OperationalError,
+    sql.InterfaceError,
+    sql.TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.TooManyConnectionsError,
+    ConnectionError,
+)
+"""What SQLAlchemy and asyncpg raise when the server is away; the latter's are not wrapped."""
+
+HTTP_ERRORS: Mapping[int, ErrorType] = {
+    400: ErrorType.bad_request,
+    401: ErrorType.not_authenticated,
+    403: ErrorType.forbidden,
+    404: ErrorType.not_found,
+    405: ErrorType.method_not_allowed,
+    411: ErrorType.length_required,
+    413: ErrorType.body_too_large,
+    416: ErrorType.range_not_satisfiable,
+}
+
+TABLE: Mapping[type[Exception], ErrorType] = {
+    NotFound: ErrorType.not_found,
+    IllegalTransition: ErrorType.conflict,
+    FenceLost: ErrorType.conflict,
+    StoreUnavailable: ErrorType.store_unavailable,
+    **dict.fromkeys(DATABASE_GONE, ErrorType.store_unavailable),
+}
+"""Exceptions of the lower floors; a SpeechError names its error type itself."""
+
+OPAQUE: Mapping[ErrorType, str] = {
+    ErrorType.internal_error: "Something went wrong on our side.",
+    ErrorType.processing_error: "Something went wrong on our side.",
+    ErrorType.store_unavailable: "A store that this request needs does not answer.",
+    ErrorType.speech_unavailable: "A speech service that this request needs does not answer.",
+}
+"""What the caller is told where the exception's own text names hosts and paths: that is logged."""
+
+
+def api_error(error: Exception) -> ApiError:
+    """What a caller is told about an exception."""
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, SpeechError):
+        error_type = ErrorType(error.code)
+    else:
+        known = (answer for kind, answer in TABLE.items() if isinstance(error, kind))
+        error_type = next(known, ErrorType.internal_error)
+    return ApiError(error_type, OPAQUE.get(error_type, str(error)))
+
+
+def respond(request: Request, error: ApiError, status: int | None = None) -> Response:
+    """The response of a refusal of this request."""
+    return problem_response(
+        error,
+        instance=request.url.path,
+        request_id=request_id_of(request.scope),
+        status=status,
+    )
+
+
+async def refused(request: Request, error: Exception) -> Response:
+    """Handle what the table knows, and log what is our fault."""
+    answer = api_error(error)
+    if ERRORS[answer.error_type].status == 500:
+        logger.error("request failed", path=request.url.path, exc_info=error)
+    elif answer.error_type in OPAQUE:
+        logger.error("something did not answer", path=request.url.path, error=repr(error))
+    return respond(request, answer)
+
+
+async def http_error(request: Request, error: Exception) -> Response:
+    """Handle Starlette's own: unknown path, wrong method, unreadable body."""
+    if not isinstance(error, HTTPException):
+        raise error
+    status = error.status_code
+    fallback = ErrorType.internal_error if status >= 500 else ErrorType.bad_request
+    answer = ApiError(
+        HTTP_ERRORS.get(status, fallback), str(error.detail), headers=error.headers or {}
+    )
+    return respond(request, answer, status)
+
+
+async def invalid(request: Request, error: Exception) -> Response:
+    """Handle input that does not fit; the input itself is not repeated (it may be a password)."""
+    if not isinstance(error, RequestValidationError):
+        raise error
+    errors = [_field_error(item) for item in error.errors()]
+    first = f"{errors[0]['pointer']}: {errors[0]['detail']}" if errors else "Invalid input"
+    return respond(request, ApiError(ErrorType.validation_error, first, errors=errors))
+
+
+def _field_error(item: Mapping[str, Any]) -> dict[str, str]:
+    where, *path = item["loc"]
+    escaped = [str(step).replace("~", "~0").replace("/", "~1") for step in path]
+    message = str(item["msg"]).removeprefix("Value error, ")
+    # The path may hold keys that the caller made up; JSON must be able to carry them.
+    pointer = "/".join(["#", *escaped]).encode("utf-8", "replace").decode()
+    return {"in": str(where), "pointer": pointer, "detail": message, "type": str(item["type"])}
+
+
+def install(app: FastAPI) -> None:
+    """Register the handlers; what nothing here knows ends in api.request_context as a 500."""
+    for kind in (ApiError, SpeechError, *TABLE):
+        app.add_exception_handler(kind, refused)
+    app.add_exception_handler(HTTPException, http_error)
+    app.add_exception_handler(RequestValidationError, invalid)

@@ -1,0 +1,261 @@
+"""What the API answers when it refuses: the closed list of error types and the one error body.
+
+Light on purpose: Serve's proxy imports it too (api.body_limit).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from starlette.responses import JSONResponse
+
+MEDIA_TYPE = "application/problem+json"
+TYPE_PREFIX = "/docs/errors#"
+
+
+class ErrorType(StrEnum):
+    """Every `error_type` there is; new members are added, old ones keep their meaning."""
+
+    bad_request = "bad_request"
+    invalid_request = "invalid_request"
+    invalid_grant = "invalid_grant"
+    unsupported_grant_type = "unsupported_grant_type"
+    not_authenticated = "not_authenticated"
+    invalid_token = "invalid_token"  # noqa: S105 - an error's name
+    invalid_credentials = "invalid_credentials"
+    invalid_refresh_token = "invalid_refresh_token"  # noqa: S105 - an error's name
+    forbidden = "forbidden"
+    registration_closed = "registration_closed"
+    not_found = "not_found"
+    method_not_allowed = "method_not_allowed"
+    conflict = "conflict"
+    email_taken = "email_taken"
+    duplicate_file = "duplicate_file"
+    file_busy = "file_busy"
+    transcript_not_ready = "transcript_not_ready"
+    upload_closed = "upload_closed"
+    upload_incomplete = "upload_incomplete"
+    upload_expired = "upload_expired"
+    length_required = "length_required"
+    body_too_large = "body_too_large"
+    upload_too_large = "upload_too_large"
+    range_not_satisfiable = "range_not_satisfiable"
+    validation_error = "validation_error"
+    invalid_part = "invalid_part"
+    checksum_mismatch = "checksum_mismatch"
+    invalid_media = "invalid_media"
+    unsupported_media = "unsupported_media"
+    no_audio = "no_audio"
+    audio_too_short = "audio_too_short"
+    audio_too_long = "audio_too_long"
+    decoder_limit = "decoder_limit"
+    language_unsupported = "language_unsupported"
+    processing_error = "processing_error"
+    attempts_exhausted = "attempts_exhausted"
+    internal_error = "internal_error"
+    model_unavailable = "model_unavailable"
+    out_of_memory = "out_of_memory"
+    speech_unavailable = "speech_unavailable"
+    store_unavailable = "store_unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorInfo:
+    """An error type's HTTP status, its title, and what the caller can do about it."""
+
+    status: int
+    title: str
+    advice: str
+
+
+ERRORS: Mapping[ErrorType, ErrorInfo] = {
+    ErrorType.bad_request: ErrorInfo(
+        400, "Malformed request", "Send a body of the announced type and length."
+    ),
+    ErrorType.invalid_request: ErrorInfo(
+        400, "Incomplete token request", "Send `username` and `password` as form fields (RFC 6749)."
+    ),
+    ErrorType.invalid_grant: ErrorInfo(
+        400, "Wrong email or password", "Check both; the two are not told apart."
+    ),
+    ErrorType.unsupported_grant_type: ErrorInfo(
+        400, "Unsupported grant type", "Use `grant_type=password`."
+    ),
+    ErrorType.not_authenticated: ErrorInfo(
+        401, "Not signed in", "Send `Authorization: Bearer <access token>` from `/api/auth/login`."
+    ),
+    ErrorType.invalid_token: ErrorInfo(
+        401,
+        "Access token refused",
+        "It is expired, revoked or not ours: get a new one from `/api/auth/token/refresh`.",
+    ),
+    ErrorType.invalid_credentials: ErrorInfo(
+        401, "Wrong email or password", "Check both; the two are not told apart."
+    ),
+    ErrorType.invalid_refresh_token: ErrorInfo(
+        401, "Refresh token refused", "It is expired, revoked or used before: sign in again."
+    ),
+    ErrorType.forbidden: ErrorInfo(403, "Not allowed", "Ask an administrator for the right."),
+    ErrorType.registration_closed: ErrorInfo(
+        403, "Registration is closed", "Ask an administrator for an account."
+    ),
+    ErrorType.not_found: ErrorInfo(
+        404, "Not found", "Check the id or the path; what belongs to others is not found either."
+    ),
+    ErrorType.method_not_allowed: ErrorInfo(
+        405, "Method not allowed", "The `Allow` header lists the methods of this path."
+    ),
+    ErrorType.conflict: ErrorInfo(
+        409, "Conflict with the present state", "Read the resource again, then decide."
+    ),
+    ErrorType.email_taken: ErrorInfo(
+        409, "Email address in use", "Sign in, or register with another address."
+    ),
+    ErrorType.duplicate_file: ErrorInfo(
+        409, "File exists already", "Use the file named by `existing_file_id`, or delete it first."
+    ),
+    ErrorType.file_busy: ErrorInfo(
+        409,
+        "File is being processed",
+        "Cancel the task named by `task_id` (`POST /api/tasks/{id}/cancel`) or wait for its end.",
+    ),
+    ErrorType.transcript_not_ready: ErrorInfo(
+        409, "No transcript yet", "Wait until the file's status is `completed`."
+    ),
+    ErrorType.upload_closed: ErrorInfo(
+        409, "Upload is closed", "It was completed or cancelled; prepare a new one."
+    ),
+    ErrorType.upload_incomplete: ErrorInfo(
+        409, "Parts are missing", "Send the parts listed in `missing_parts`, then complete again."
+    ),
+    ErrorType.upload_expired: ErrorInfo(410, "Upload has expired", "Prepare a new one."),
+    ErrorType.length_required: ErrorInfo(
+        411, "Content-Length required", "Send the body with its length, not chunked."
+    ),
+    ErrorType.body_too_large: ErrorInfo(
+        413,
+        "Body too large for one request",
+        "Upload in parts: `POST /api/files/upload/prepare`, `PUT …/parts/{n}`, `POST …/complete`.",
+    ),
+    ErrorType.upload_too_large: ErrorInfo(
+        413, "File too large", "Cut the recording, or ask the operator to raise the limit."
+    ),
+    ErrorType.range_not_satisfiable: ErrorInfo(
+        416, "Range lies outside the file", "`Content-Range` tells the file's size."
+    ),
+    ErrorType.validation_error: ErrorInfo(
+        422, "Invalid input", "`errors` lists each field with a JSON pointer and what is wrong."
+    ),
+    ErrorType.invalid_part: ErrorInfo(
+        422, "Part does not fit", "Send part `n` with exactly its bytes; only the last is shorter."
+    ),
+    ErrorType.checksum_mismatch: ErrorInfo(
+        422, "Checksum differs", "The bytes changed on the way: send them again."
+    ),
+    ErrorType.invalid_media: ErrorInfo(
+        422, "Not a media file", "Send an audio or video recording that players can open."
+    ),
+    ErrorType.unsupported_media: ErrorInfo(
+        422, "Media of a kind that is not accepted", "Convert it, for example to FLAC or MP4."
+    ),
+    ErrorType.no_audio: ErrorInfo(422, "No audio in the file", "Send a file with an audio track."),
+    ErrorType.audio_too_short: ErrorInfo(
+        422, "Recording too short", "Send a longer recording; this one cannot hold speech."
+    ),
+    ErrorType.audio_too_long: ErrorInfo(
+        422, "Recording too long", "Cut it, or ask the operator to raise the limit."
+    ),
+    ErrorType.decoder_limit: ErrorInfo(
+        422, "Decoding takes too much", "Re-encode the file plainly, for example to FLAC."
+    ),
+    ErrorType.language_unsupported: ErrorInfo(
+        422, "Language not supported", "Use `auto` or one of Whisper's language codes."
+    ),
+    ErrorType.processing_error: ErrorInfo(
+        500, "Processing failed", "Try again; if it stays, tell the operator the `request_id`."
+    ),
+    ErrorType.attempts_exhausted: ErrorInfo(
+        500, "Processing never came to an end", "Seen on failed tasks; ask the operator."
+    ),
+    ErrorType.internal_error: ErrorInfo(
+        500, "Internal error", "Tell the operator the `request_id`."
+    ),
+    ErrorType.model_unavailable: ErrorInfo(
+        503, "Model not available", "The operator must provide the model's weights."
+    ),
+    ErrorType.out_of_memory: ErrorInfo(
+        503, "Out of memory", "Try again later, or ask for a smaller model or batch."
+    ),
+    ErrorType.speech_unavailable: ErrorInfo(
+        503, "Speech service does not answer", "Try again after `Retry-After` seconds."
+    ),
+    ErrorType.store_unavailable: ErrorInfo(
+        503, "Store does not answer", "Try again after `Retry-After` seconds."
+    ),
+}
+
+RETRY_AFTER_SECONDS = 5
+RETRYABLE = {ErrorType.speech_unavailable, ErrorType.store_unavailable, ErrorType.out_of_memory}
+
+
+class ApiError(Exception):
+    """A refusal: an error type, what happened, and further members of the body."""
+
+    # Whether the transaction of the request is kept although it is refused.
+    commits = False
+
+    def __init__(
+        self,
+        error_type: ErrorType,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        **members: Any,
+    ) -> None:
+        super().__init__(detail)
+        self.error_type = error_type
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.members = members
+
+
+class RecordedError(ApiError):
+    """A refusal that leaves a trace: what the request wrote before is committed."""
+
+    commits = True
+
+
+def problem(
+    error_type: ErrorType, detail: str, *, instance: str, request_id: str, **members: Any
+) -> dict[str, Any]:
+    """The error body: the seed's three members and those of RFC 9457."""
+    info = ERRORS[error_type]
+    return {
+        "detail": detail,
+        "status_code": info.status,
+        "error_type": error_type,
+        "type": f"{TYPE_PREFIX}{error_type}",
+        "title": info.title,
+        "status": info.status,
+        "instance": instance,
+        "request_id": request_id,
+        **members,
+    }
+
+
+def problem_response(
+    error: ApiError, *, instance: str, request_id: str, status: int | None = None
+) -> JSONResponse:
+    """The response of a refusal; `status` where HTTP knows better than the table."""
+    body = problem(
+        error.error_type, error.detail, instance=instance, request_id=request_id, **error.members
+    )
+    if status is not None:
+        body |= {"status": status, "status_code": status}
+    headers = dict(error.headers)
+    if error.error_type in RETRYABLE:
+        headers.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
+    if body["status"] == 401:
+        headers.setdefault("WWW-Authenticate", "Bearer")
+    return JSONResponse(body, body["status"], headers, MEDIA_TYPE)

@@ -1,0 +1,1 @@
+"""Media files: uploads, lists, transcripts, exports and media."""

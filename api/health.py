@@ -1,0 +1,142 @@
+"""What operators ask: /health of every part, /health/ready of what uploads need, /metrics."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Literal
+
+import structlog
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+from prometheus_client.exposition import generate_latest
+from pydantic import BaseModel
+from sqlalchemy import text
+
+from api.dependencies import App, Services, Session
+from api.errors import ErrorType
+from api.openapi import errors
+from api.schemas import documented
+from db.engine import session_scope
+from db.models import TaskState
+from db.queries import tasks
+
+TIMEOUT_SECONDS = 5.0
+
+logger = structlog.get_logger(__name__)
+router = APIRouter(tags=["health"])
+
+Status = Literal["up", "down"]
+
+
+class PartHealth(BaseModel):
+    """One part: whether it answered, and in how many seconds."""
+
+    status: Status
+    seconds: float
+
+
+class Health(BaseModel):
+    """All parts; `up` if every part is."""
+
+    status: Status
+    parts: Mapping[str, PartHealth]
+
+    model_config = documented(
+        {
+            "status": "up",
+            "parts": {
+                "database": {"status": "up", "seconds": 0.002},
+                "objects": {"status": "up", "seconds": 0.004},
+                "transcriber": {"status": "up", "seconds": 0.011},
+            },
+        }
+    )
+
+
+UNHEALTHY: dict[int | str, dict[str, Any]] = {503: {"model": Health, "description": "Not all up"}}
+
+
+async def _database(services: Services) -> None:
+    async with session_scope(services.sessions) as session:
+        await session.execute(text("SELECT 1"))
+
+
+async def _ask(name: str, question: Callable[[], Awaitable[Any]]) -> tuple[PartHealth, Any]:
+    """Ask a part. Why it is down is for the log: the text may name hosts."""
+    started = time.monotonic()
+    status: Status = "up"
+    answer = None
+    try:
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            answer = await question()
+    except Exception as error:  # noqa: BLE001 - whatever it is, the part is down
+        logger.warning("part is down", part=name, error=repr(error))
+        status = "down"
+    return PartHealth(status=status, seconds=round(time.monotonic() - started, 4)), answer
+
+
+async def _stores(services: Services) -> dict[str, PartHealth]:
+    (database, _), (objects, _) = await asyncio.gather(
+        _ask("database", lambda: _database(services)),
+        _ask("objects", services.objects.ready),
+    )
+    return {"database": database, "objects": objects}
+
+
+async def _speech(services: Services) -> dict[str, PartHealth]:
+    cluster, answers = await _ask("ray", services.health)
+    deployments = {
+        name: PartHealth(
+            status="up" if answer["status"] == "up" else "down",
+            seconds=answer.get("seconds", cluster.seconds),
+        )
+        for name, answer in (answers or {}).items()
+    }
+    return {"ray": cluster, **deployments}
+
+
+def _health(parts: Mapping[str, PartHealth], response: Response) -> Health:
+    healthy = all(part.status == "up" for part in parts.values())
+    if not healthy:
+        response.status_code = 503
+    return Health(status="up" if healthy else "down", parts=parts)
+
+
+@router.get(
+    "/health",
+    summary="Health of every part",
+    response_description="Everything is up",
+    responses=UNHEALTHY,
+)
+async def health(services: App, response: Response) -> Health:
+    """Asks the database, the object store, Ray and every speech deployment, at once, now."""
+    stores, speech = await asyncio.gather(_stores(services), _speech(services))
+    return _health(stores | speech, response)
+
+
+@router.get(
+    "/health/ready",
+    summary="Whether requests can be served",
+    response_description="Ready",
+    responses=UNHEALTHY,
+)
+async def ready(services: App, response: Response) -> Health:
+    """Asks only the stores: without them nothing can be accepted; speech may come later."""
+    return _health(await _stores(services), response)
+
+
+@router.get(
+    "/metrics",
+    summary="Prometheus metrics",
+    response_class=Response,
+    responses={
+        200: {"description": "Metrics", "content": {"text/plain": {"schema": {"type": "string"}}}},
+        **errors(ErrorType.store_unavailable),
+    },
+)
+async def metrics(services: App, session: Session) -> Response:
+    """Requests of this replica; tasks of the whole installation by state."""
+    counted = await tasks.count_by_state(session)
+    for state in TaskState:
+        services.metrics.tasks.labels(state.value).set(counted.get(state, 0))
+    return Response(generate_latest(services.metrics.registry), media_type=CONTENT_TYPE_LATEST)

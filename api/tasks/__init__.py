@@ -1,0 +1,1 @@
+"""Tasks: how far processing is, and how to stop it."""

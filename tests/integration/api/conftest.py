@@ -1,0 +1,33 @@
+"""The API's fixtures, for the tests beside this file."""
+
+from tests.fixtures.api import (
+    anonymous,
+    api_settings,
+    app,
+    auth_settings,
+    client,
+    long_recording,
+    objects,
+    presigned_services,
+    prober,
+    recording,
+    services,
+    speech_health,
+    stranger,
+)
+
+__all__ = [
+    "anonymous",
+    "api_settings",
+    "app",
+    "auth_settings",
+    "client",
+    "long_recording",
+    "objects",
+    "presigned_services",
+    "prober",
+    "recording",
+    "services",
+    "speech_health",
+    "stranger",
+]
