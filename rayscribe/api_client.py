@@ -121,7 +121,7 @@ class ApiClient:
                 )
             )
         except ApiFailure as failure:
-            existing = failure.body.get("file_id")
+            existing = failure.body.get("existing_file_id")
             if failure.error_type == "duplicate_file" and existing:
                 return Submitted(existing, None)
             raise

@@ -21,6 +21,7 @@ class SpeechArguments:
     max_concurrent_batches: int
     diarization_model: str
     alignment_model: str
+    segmentation_batch_size: int
     embedding_batch_size: int
     max_clustered_embeddings: int
     threads: int
@@ -52,6 +53,7 @@ def speech_arguments(settings: Settings, gpus: float) -> SpeechArguments:
         max_concurrent_batches=speech.max_concurrent_batches,
         diarization_model=choice.diarization,
         alignment_model=choice.alignment,
+        segmentation_batch_size=speech.segmentation_batch_size,
         embedding_batch_size=speech.embedding_batch_size,
         max_clustered_embeddings=speech.max_clustered_embeddings,
         threads=speech.threads_per_replica,

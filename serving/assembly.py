@@ -74,7 +74,7 @@ def speaker_segmenter(arguments: SpeechArguments) -> Any:
             model=_weights(arguments, model.segmentation, Role.segmentation),
             device=arguments.device,
             threads=arguments.threads,
-            batch_size=arguments.embedding_batch_size,
+            batch_size=arguments.segmentation_batch_size,
         )
     )
 
