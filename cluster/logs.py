@@ -72,4 +72,10 @@ def _handler(settings: LogSettings, part: str) -> logging.Handler:
 def _renderer(settings: LogSettings) -> list[structlog.typing.Processor]:
     if settings.log_format == "json":
         return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    return [structlog.dev.ConsoleRenderer(colors=False)]
+    return [
+        structlog.dev.ConsoleRenderer(
+            colors=False,
+            # The default shows local variables, and with them secrets.
+            exception_formatter=structlog.dev.plain_traceback,
+        )
+    ]

@@ -52,7 +52,7 @@ async def no_limit() -> AsyncIterator[None]:
     yield
 
 
-def silent(_stage: str, _done: float, _total: float) -> None:
+def silent(stage: str, done: float, total: float) -> None:
     return None
 
 

@@ -1,7 +1,7 @@
 """Peak memory of every process of the service while large things pass through it.
 
-`python -m tests.bench memory [HOURS]`: a recording of HOURS (2), a 2 GB upload in parts, and a 10 GB
-body thrown at the direct route. Resident set size, sampled twice a second.
+`python -m tests.bench memory [HOURS]`: a recording of HOURS (2), a 2 GB upload in parts, and a
+10 GB body thrown at the direct route. Resident set size, sampled twice a second.
 """
 
 import http.client

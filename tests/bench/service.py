@@ -95,7 +95,7 @@ def main(arguments: list[str]) -> None:
                 "8 short recordings at once: API": lambda shorts=shorts: through_api(
                     client, shorts
                 ),
-                "8 short recordings, one after another: WhisperX + pyannote": lambda shorts=shorts: [
+                "8 short recordings in turn: WhisperX + pyannote": lambda shorts=shorts: [
                     (peer.transcribe(short), peer.diarize(short)) for short in shorts
                 ],
             }.items():

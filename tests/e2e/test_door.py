@@ -92,7 +92,9 @@ def test_media_is_played_by_range_through_the_proxy(stack: Stack):
     with stack.client() as client:
         answer = client.post("/api/files/upload", files={"file": ("a.wav", data, "audio/wav")})
         body = answer.json()
-        file_id = body["data"]["file"]["id"] if answer.status_code == 201 else body["file_id"]
+        file_id = (
+            body["data"]["file"]["id"] if answer.status_code == 201 else body["existing_file_id"]
+        )
         part = client.get(f"/api/files/streaming/{file_id}", headers={"Range": "bytes=100-199"})
         assert (part.status_code, part.content) == (206, data[100:200])
         assert client.get(f"/api/files/streaming/{file_id}").content == data

@@ -165,10 +165,14 @@ async def test_events_are_numbered_without_gaps_in_commit_order(sessions: Sessio
         assert sorted(rows) == list(range(1, 17))
 
 
+async def submit_and_fail(sessions: Sessions, user: uuid.UUID) -> None:
+    async with session_scope(sessions) as session:
+        await queue.submit(session, user_id=user, media_file_id=None)
+        raise RuntimeError
+
+
 async def test_a_task_of_a_rolled_back_request_does_not_exist(sessions: Sessions):
     user = await add_user(sessions)
     with pytest.raises(RuntimeError):
-        async with session_scope(sessions) as session:
-            await queue.submit(session, user_id=user, media_file_id=None)
-            raise RuntimeError
+        await submit_and_fail(sessions, user)
     assert await claim(sessions) == []

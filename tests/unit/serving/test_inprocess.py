@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ class Decoder:
 
 async def test_it_is_closed_when_the_reader_leaves():
     decoder = Decoder()
-    stream = drain(decoder.blocks())
+    stream: Any = drain(decoder.blocks())
     assert await anext(stream) == 1
     await stream.aclose()
     assert decoder.closed
