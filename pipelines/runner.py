@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from cluster.settings import RunnerSettings
 from db.engine import Sessions, session_scope
@@ -25,7 +26,7 @@ from pipelines.progress import ProgressMeter
 from pipelines.queue import Claim
 from pipelines.recordings import RecordingAudio
 from pipelines.stages.base import Context, Models, Options, Recording
-from pipelines.task_state import transition
+from pipelines.task_state import TERMINAL, transition
 from serving.errors import SpeechError
 from serving.ports import Ports
 from serving.speech import MediaSource, SpeakerBounds
@@ -82,6 +83,7 @@ class Runner:
         self._wake = asyncio.Event()
         self._windows = asyncio.Semaphore(parts.settings.max_outstanding_windows)
         self._loops: list[asyncio.Task[None]] = []
+        self._cleaning: set[asyncio.Task[None]] = set()
 
     @property
     def running(self) -> int:
@@ -110,6 +112,7 @@ class Runner:
         await asyncio.gather(
             *self._loops, *(item.work for item in self._running.values()), return_exceptions=True
         )
+        await asyncio.gather(*self._cleaning)
 
     async def _forever(self, loop: Any) -> None:
         """A loop that outlives its store: an outage is logged, waited out, and tried again."""
@@ -164,6 +167,9 @@ class Runner:
         def ended(_: asyncio.Task[None]) -> None:
             self._running.pop(task.id, None)
             self._wake.set()
+            cleaning = asyncio.create_task(self._clean_up(held))
+            self._cleaning.add(cleaning)
+            cleaning.add_done_callback(self._cleaning.discard)
 
         work.add_done_callback(ended)
 
@@ -227,9 +233,7 @@ class Runner:
         async with session_scope(self._parts.sessions) as session:
             file = await session.get_one(MediaFile, task.media_file_id)
         log.info("task started", attempt=task.attempt, file_id=str(file.id))
-        audio = RecordingAudio(
-            self._parts.objects, f"{file.object_key}.recording", self._parts.block_seconds
-        )
+        audio = self._audio(file)
         async with self._context(task, held, file, audio) as context:
             options = options_of(task.options)
             url = await self._parts.objects.presign_get(file.object_key, SOURCE_URL_LIFETIME)
@@ -239,7 +243,23 @@ class Runner:
         async with session_scope(self._parts.sessions) as session:
             await persist.publish(session, held, recording, self._parts.models, thumbnail)
         log.info("task completed", segments=len(recording.segments))
-        await audio.delete()
+
+    def _audio(self, file: MediaFile) -> RecordingAudio:
+        prefix = f"{file.object_key}.recording"
+        return RecordingAudio(self._parts.objects, prefix, self._parts.block_seconds)
+
+    async def _clean_up(self, held: Claim) -> None:
+        """Drop the decoded audio of a task that has ended; one that goes on needs it."""
+        try:
+            async with session_scope(self._parts.sessions) as session:
+                task = await session.get(Task, held.task_id)
+                if task is None or task.state not in TERMINAL:
+                    return
+                file = await session.get(MediaFile, task.media_file_id)
+            if file is not None:
+                await self._audio(file).delete()
+        except (StoreError, SQLAlchemyError, OSError) as error:
+            log.warning("decoded audio was left behind", error=str(error))
 
     async def _keep_thumbnail(self, file: MediaFile, recording: Recording) -> str | None:
         if recording.preparation is None or recording.preparation.thumbnail is None:

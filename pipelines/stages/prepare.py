@@ -1,6 +1,7 @@
 """Prepare: decode the file block by block, find speech, cut windows."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -10,6 +11,8 @@ from pipelines.windows import cut_windows
 from serving.speech import DecodedBlock, Preparation
 
 STORED = TypeAdapter(Preparation)
+FACTS, THUMBNAIL = 0, 1
+"""Parts of the checkpoint: JSON, and a JPEG."""
 
 
 class Prepare:
@@ -21,12 +24,17 @@ class Prepare:
         """Decode, unless the audio of an earlier attempt is still there."""
         key = fingerprint(recording.sha256, self.name)
         stored = await context.checkpoints.load(self.name, key)
-        if 0 in stored:
-            preparation = STORED.validate_json(stored[0])
+        if FACTS in stored:
+            facts = STORED.validate_json(stored[FACTS])
+            preparation = replace(facts, thumbnail=stored.get(THUMBNAIL))
             if await context.audio.complete(preparation.duration):
                 return self._result(preparation)
         preparation = await self._decode(recording, context)
-        await context.checkpoints.save(self.name, key, 0, STORED.dump_json(preparation))
+        # The picture first: where the facts are, all is.
+        if preparation.thumbnail is not None:
+            await context.checkpoints.save(self.name, key, THUMBNAIL, preparation.thumbnail)
+        told = STORED.dump_json(replace(preparation, thumbnail=None))
+        await context.checkpoints.save(self.name, key, FACTS, told)
         return self._result(preparation)
 
     async def _decode(self, recording: Recording, context: Context) -> Preparation:

@@ -21,6 +21,7 @@ from pipelines.stages.base import Models
 from serving.errors import OutOfMemory, SpeechError
 from serving.inprocess import create_ports
 from serving.ports import Ports
+from tests.fixtures.media import video
 from tests.fixtures.speech import sample
 
 MODELS = Models("fake", "fake", "fake", 1)
@@ -120,10 +121,15 @@ async def test_a_recording_becomes_a_transcript(sessions, objects, parts):
     assert all(segment.speaker_id for segment in segments)
     words = [word for segment in segments for word in segment.words]
     assert all(0 <= word[0] <= word[1] <= 30.1 for word in words)
-    leftovers = await asyncio.to_thread(
+    assert await keys(objects) == [file.object_key]
+
+
+async def keys(objects: S3Objects) -> list[str]:
+    """What the bucket holds."""
+    found = await asyncio.to_thread(
         lambda: list(objects._client.list_objects(objects._bucket, recursive=True))
     )
-    assert [item.object_name for item in leftovers] == [file.object_key]
+    return [item.object_name for item in found]
 
 
 def silence(path: Path, seconds: float) -> Path:
@@ -141,6 +147,23 @@ async def test_silence_is_completed_empty_and_says_so(sessions, objects, parts, 
         transcript = await session.scalar(select(Transcript))
     assert transcript.notes == ["No speech was found in this recording."]
     assert await count(sessions, Segment) == await count(sessions, Speaker) == 0
+
+
+async def test_a_video_has_a_thumbnail_which_is_kept_with_the_checkpoint(
+    sessions, objects, parts, tmp_path
+):
+    task_id = await accept(sessions, objects, video(tmp_path / "film.mp4", 5))
+    async with running(parts):
+        task = await until(sessions, task_id, ended)
+    async with session_scope(sessions) as session:
+        file = await session.get_one(MediaFile, task.media_file_id)
+        [again] = await session.scalars(
+            select(StageResult.data).where(StageResult.stage == "prepare", StageResult.part == 1)
+        )
+    assert (task.state, task.error_message) == (TaskState.completed, None)
+    picture = await objects.get(file.thumbnail_key)
+    assert picture == again
+    assert picture.startswith(b"\xff\xd8")
 
 
 async def test_what_cannot_be_decoded_fails_once_with_its_own_reason(
@@ -277,6 +300,7 @@ async def test_a_running_task_is_cancelled(sessions, objects, parts):
         await asyncio.sleep(0.1)
         assert runner.running == 0
     assert await count(sessions, Transcript) == 0
+    assert len(await keys(objects)) == 1
 
 
 async def test_a_runner_that_was_overtaken_publishes_nothing(sessions, objects, parts):
