@@ -63,8 +63,14 @@ def ray_actor_options(role: Role, settings: Settings, gpus: float) -> dict[str, 
     return options
 
 
-def deployment_options(role: Role, settings: Settings, gpus: float) -> dict[str, Any]:
-    """A Serve deployment's replicas and the resources of each; `gpus`: what the cluster has."""
+def deployment_options(
+    role: Role, settings: Settings, gpus: float, target_requests: int = 2
+) -> dict[str, Any]:
+    """A Serve deployment's replicas and the resources of each.
+
+    `gpus`: what the cluster has. `target_requests`: how many requests a replica should have before
+    another one starts; fewer than a batch, and batches would never fill.
+    """
     options: dict[str, Any] = {"ray_actor_options": ray_actor_options(role, settings, gpus)}
     allowed = bounds(role, settings)
     if allowed.minimum == allowed.maximum:
@@ -73,6 +79,7 @@ def deployment_options(role: Role, settings: Settings, gpus: float) -> dict[str,
         options["autoscaling_config"] = {
             "min_replicas": allowed.minimum,
             "max_replicas": allowed.maximum,
+            "target_ongoing_requests": target_requests,
         }
     return options
 

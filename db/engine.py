@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from sqlalchemy import URL, make_url
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
     AsyncSession,
@@ -12,6 +13,7 @@ from sqlalchemy.ext.asyncio import (
 )
 
 from cluster.settings import DatabaseSettings
+from db.errors import StoreUnavailable
 
 Sessions = async_sessionmaker[AsyncSession]
 
@@ -34,7 +36,9 @@ def create_engine(settings: DatabaseSettings) -> AsyncEngine:
         max_overflow=settings.pool_size,
         pool_pre_ping=True,
         connect_args={
-            "server_settings": {"statement_timeout": timeout, "application_name": "rayscribe"}
+            # The server's own limit does not end a wait for a server that has gone.
+            "command_timeout": settings.statement_timeout_seconds + 5,
+            "server_settings": {"statement_timeout": timeout, "application_name": "rayscribe"},
         },
     )
 
@@ -46,6 +50,13 @@ def create_sessions(engine: AsyncEngine) -> Sessions:
 
 @asynccontextmanager
 async def session_scope(sessions: Sessions) -> AsyncIterator[AsyncSession]:
-    """One transaction: committed at the end, rolled back on an exception."""
-    async with sessions() as session, session.begin():
-        yield session
+    """One transaction: committed at the end, rolled back on an exception.
+
+    Raises:
+        StoreUnavailable: the server did not answer, or went away in the middle.
+    """
+    try:
+        async with sessions() as session, session.begin():
+            yield session
+    except (OperationalError, InterfaceError, OSError) as error:
+        raise StoreUnavailable(f"database: {error}") from error

@@ -9,8 +9,8 @@ from cluster.logs import configure
 from cluster.settings import Settings
 from db.engine import create_engine, create_sessions
 from db.objects.s3 import S3Objects
+from pipelines.attempt import RunnerParts
 from pipelines.runner import Runner as TaskRunner
-from pipelines.runner import RunnerParts
 from pipelines.stages.base import Models
 from serving.client import create_ports
 
@@ -31,6 +31,7 @@ class Runner:
             ports=create_ports(handles, settings.runner.call_timeout_seconds),
             models=models,
             settings=settings.runner,
+            speech=settings.speech,
             database_url=settings.database.url.get_secret_value(),
             block_seconds=settings.media.block_seconds,
         )

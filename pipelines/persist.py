@@ -27,7 +27,8 @@ async def publish(
     Raises:
         FenceLost: another runner has the task; nothing is stored.
     """
-    task = await queue.held_task(session, held)
+    # The row is locked by the transition at the end: heartbeats must not wait for these inserts.
+    task = await queue.held_task(session, held, lock=False)
     if task.media_file_id is None:
         raise ValueError(f"task {task.id} has no file to publish to")
     file_id = task.media_file_id

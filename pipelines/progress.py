@@ -2,7 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+
+import structlog
+
+from db.errors import FenceLost, StoreUnavailable
+
+log = structlog.get_logger(__name__)
 
 MIN_INTERVAL_SECONDS = 1.0
 
@@ -45,10 +52,23 @@ class ProgressMeter:
             return None
         return (time.monotonic() - self._started) * (1.0 - self.fraction) / gained
 
-    async def run(self) -> None:
-        """Write changes until cancelled."""
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Write changes while the block runs."""
+        writer = asyncio.create_task(self._write_forever())
+        try:
+            yield
+        finally:
+            writer.cancel()
+            await asyncio.wait([writer])
+
+    async def _write_forever(self) -> None:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            await self._write(self._stage, self.fraction, self.eta_seconds)
+            try:
+                await self._write(self._stage, self.fraction, self.eta_seconds)
+            except (StoreUnavailable, FenceLost) as error:
+                # A lost fence is the heartbeat's to act on; nothing was written under it.
+                log.warning("progress not written", error=str(error))
             await asyncio.sleep(MIN_INTERVAL_SECONDS)

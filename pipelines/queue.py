@@ -4,6 +4,7 @@ Times are the database's. A claim skips rows that others have locked, takes thos
 and due, and those whose lease ran out: their runner is taken for dead.
 """
 
+import random
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -119,8 +120,8 @@ async def _give_up(session: AsyncSession, task: Task) -> None:
 
 async def heartbeat(
     session: AsyncSession, claims: list[Claim], settings: RunnerSettings
-) -> dict[uuid.UUID, TaskState]:
-    """Renew leases. Says each task's state; one that is missing was taken by somebody else."""
+) -> dict[Claim, TaskState]:
+    """Renew leases. Says each claim's state; one that is missing was taken by somebody else."""
     if not claims:
         return {}
     rows = await session.execute(
@@ -133,10 +134,10 @@ async def heartbeat(
             lease_expires_at=func.now() + _seconds(settings.lease_seconds),
             updated_at=func.now(),
         )
-        .returning(Task.id, Task.state)
+        .returning(Task.id, Task.fence, Task.state)
         .execution_options(synchronize_session=False)
     )
-    return dict(rows.all())
+    return {Claim(task_id, fence): state for task_id, fence, state in rows}
 
 
 async def report(
@@ -159,15 +160,14 @@ async def report(
         raise FenceLost(f"task {held.task_id} was claimed by another runner")
 
 
-async def held_task(session: AsyncSession, held: Claim) -> Task:
-    """The task of a claim, locked for this transaction.
+async def held_task(session: AsyncSession, held: Claim, *, lock: bool = True) -> Task:
+    """The task of a claim, locked for this transaction unless told otherwise.
 
     Raises:
         FenceLost: somebody else has claimed it since.
     """
-    task = await session.scalar(
-        select(Task).where(Task.id == held.task_id, Task.fence == held.fence).with_for_update()
-    )
+    query = select(Task).where(Task.id == held.task_id, Task.fence == held.fence)
+    task: Task | None = await session.scalar(query.with_for_update() if lock else query)
     if task is None:
         raise FenceLost(f"task {held.task_id} was claimed by another runner")
     return task
@@ -189,20 +189,34 @@ async def release(session: AsyncSession, held: Claim, *, delay_seconds: float = 
         await notify(session, TASKS)
 
 
-async def retry_later(
-    session: AsyncSession, task: Task, *, error_type: str, message: str, delay_seconds: float
+async def give_up(
+    session: AsyncSession,
+    held: Claim,
+    settings: RunnerSettings,
+    error_type: str,
+    message: str,
+    *,
+    retryable: bool,
 ) -> None:
-    """Queue a task again after a failure that may pass."""
-    await transition(
-        session,
-        task,
-        TaskState.queued,
-        lease_owner=None,
-        lease_expires_at=None,
-        error_type=error_type,
-        error_message=message,
-        run_after=func.now() + _seconds(delay_seconds),
-    )
+    """End a failed attempt: again later where it may help and attempts remain, else failed."""
+    task = await held_task(session, held)
+    error = {"error_type": error_type, "error_message": message}
+    if task.state is TaskState.cancelling:
+        await transition(session, task, TaskState.cancelled)
+    elif retryable and task.attempt < settings.max_attempts:
+        pause = settings.retry_base_seconds * 2 ** (task.attempt - 1)
+        pause *= random.uniform(0.5, 1.5)  # noqa: S311 - jitter
+        await transition(
+            session,
+            task,
+            TaskState.queued,
+            lease_owner=None,
+            lease_expires_at=None,
+            run_after=func.now() + _seconds(pause),
+            **error,
+        )
+    else:
+        await transition(session, task, TaskState.failed, **error)
 
 
 async def cancel(session: AsyncSession, task: Task) -> None:

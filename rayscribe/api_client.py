@@ -79,6 +79,8 @@ class ApiClient:
                 if answer.status_code == 401 and self._credential is not None and attempt == 0:
                     self._token = None
                     continue
+                if answer.status_code == 401:
+                    raise ApiFailure("RAYSCRIBE_TOKEN is not valid, or has expired: sign in anew")
                 if answer.status_code not in PASSING or attempt == TRIES - 1:
                     return answer
             time.sleep(PAUSE_SECONDS * 2**attempt)

@@ -77,6 +77,10 @@ def _check(files: list[Path], low: int | None, high: int | None, output: Path | 
         raise typer.Exit(Exit.usage)
     if missing:
         raise typer.Exit(Exit.usage)
+    stems = [path.stem for path in files]
+    if output is not None and len(set(stems)) < len(stems):
+        complain("two files would be written under one name: give them in separate calls")
+        raise typer.Exit(Exit.usage)
     if output is not None:
         try:
             output.mkdir(parents=True, exist_ok=True)
@@ -146,7 +150,8 @@ def _follow(client: ApiClient, job: Job, bars: Progress) -> None:
         return
     task_id = job.submitted.task_id
     if task_id is None:
-        # The same bytes were accepted before: their task may still run.
+        complain(f"{job.path}: uploaded before, with the options of then; showing that transcript")
+        # Its task may still run.
         tasks = client.tasks_of(job.submitted.file_id)
         task_id = tasks[0]["id"] if tasks else None
     if task_id is None:

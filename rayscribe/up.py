@@ -11,6 +11,7 @@ import typer
 from cluster import logs
 from cluster.embedded.environment import python_path
 from cluster.embedded.errors import EmbeddedError, Stopped
+from cluster.embedded.installation import Installation
 from cluster.embedded.state import claim, locked, make_private
 from cluster.embedded.supervisor import Supervisor
 from cluster.settings import Settings
@@ -53,6 +54,8 @@ def up(
         directory = claim(settings.paths.data_dir)
         if detach:
             _detach(directory)
+            if demo:
+                demonstrate(Installation(directory).addresses()["api"], directory, console)
         elif report_to is None:
             _run(settings, directory, Terminal(console), demo=demo)
         else:

@@ -13,6 +13,9 @@ from serving.deployments.speaker_embedder import SpeakerEmbedder
 from serving.deployments.speaker_segmenter import SpeakerSegmenter
 from serving.deployments.transcriber import Transcriber
 
+HEADROOM = 16
+"""Requests that are always let in, so that a busy replica still says that it is well."""
+
 SHELLS = (Preparer, Transcriber, Aligner, SpeakerSegmenter, SpeakerEmbedder, SpeakerClusterer)
 
 
@@ -20,11 +23,16 @@ def speech_deployments(
     settings: Settings, arguments: SpeechArguments, gpus: float
 ) -> dict[str, Application]:
     """Each role's deployment, bound to its arguments."""
+    # Whatever the runners may send at once, and room for health checks and probes.
+    runner = settings.runner
+    ongoing = HEADROOM + max(
+        arguments.max_ongoing_requests, runner.max_outstanding_windows * runner.replicas
+    )
     return {
         shell.role: serve.deployment(
             name=shell.__name__,
-            max_ongoing_requests=arguments.max_ongoing_requests,
-            **deployment_options(Role(shell.role), settings, gpus),
+            max_ongoing_requests=ongoing,
+            **deployment_options(Role(shell.role), settings, gpus, arguments.batch_size),
         )(shell).bind(arguments)
         for shell in SHELLS
     }

@@ -2,16 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+import structlog
 from ray import serve
 from ray.exceptions import RayError, RayTaskError
 from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 
 from serving import ports
-from serving.errors import SpeechError, SpeechUnavailable
+from serving.errors import EngineFailed, SpeechError, SpeechUnavailable
 from serving.speech import (
     AlignmentRequest,
     DecodedBlock,
@@ -29,6 +30,8 @@ from serving.speech import (
     WordTiming,
 )
 
+log = structlog.get_logger(__name__)
+
 T = TypeVar("T")
 Handle = DeploymentHandle[Any]
 
@@ -43,18 +46,38 @@ DEPLOYMENTS = {
 }
 
 
-def unwrapped(error: BaseException, who: str) -> BaseException:
-    """What really happened: the replica's own exception, or that the replica did not answer."""
-    if isinstance(error, RayTaskError):
-        cause: BaseException = error.cause
-        return cause
-    return SpeechUnavailable(f"{who} did not answer: {type(error).__name__}: {error}")
+def unwrapped(error: BaseException, who: str) -> SpeechError:
+    """What really happened: the engine's own verdict, that it broke, or that nobody answered.
+
+    Details stay in the log: they name hosts, paths and statements, and the message is a user's.
+    """
+    if not isinstance(error, RayTaskError):
+        log.warning("no answer", deployment=who, error=repr(error))
+        return SpeechUnavailable(f"{who} did not answer.")
+    if isinstance(error.cause, SpeechError):
+        return error.cause
+    log.error("engine failed", deployment=who, error=str(error))
+    return EngineFailed()
 
 
-async def _answer(who: str, call: Awaitable[T], timeout_seconds: float) -> T:
+async def _answer(
+    who: str, call: Awaitable[T], timeout_seconds: float, cancel: Callable[[], object]
+) -> T:
+    """The answer; `cancel` ends the call in its replica when nobody waits for it any more."""
     try:
-        return await asyncio.wait_for(call, timeout_seconds)
-    except (RayError, RayServeException, TimeoutError) as error:
+        async with asyncio.timeout(timeout_seconds):
+            return await call
+    except (RayError, RayServeException) as error:
+        raise unwrapped(error, who) from error
+    except TimeoutError as error:
+        cancel()
+        raise unwrapped(error, who) from error
+    except asyncio.CancelledError as error:
+        cancel()
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        # Nobody cancelled us: Ray tells so that the replica's side was cancelled.
         raise unwrapped(error, who) from error
 
 
@@ -68,7 +91,7 @@ class _Role:
 
     async def _call(self, method: str, *arguments: Any) -> Any:
         response = getattr(self._handle, method).remote(*arguments)
-        return await _answer(self._who, response, self._timeout)
+        return await _answer(self._who, response, self._timeout, response.cancel)
 
     async def _each(self, method: str, items: Sequence[Any]) -> list[Any]:
         """One call per item, all at once; an item's own SpeechError stands in its place."""
@@ -88,13 +111,13 @@ class ServePreparer(_Role):
         probe: MediaProbe = await self._call("probe", source)
         return probe
 
-    async def prepare(self, source: MediaSource) -> AsyncIterator[DecodedBlock | Preparation]:
+    async def prepare(self, source: MediaSource) -> AsyncGenerator[DecodedBlock | Preparation]:
         """Decode block by block."""
         stream: Any = self._handle.options(stream=True).prepare.remote(source)
         try:
             while True:
                 try:
-                    item = await _answer(self._who, anext(stream), self._timeout)
+                    item = await _answer(self._who, anext(stream), self._timeout, stream.cancel)
                 except StopAsyncIteration:
                     return
                 yield item
@@ -197,7 +220,7 @@ async def health(
         started = time.monotonic()
         try:
             call = handles[role].stats.remote()
-            stats = await _answer(DEPLOYMENTS[role], call, timeout_seconds)
+            stats = await _answer(DEPLOYMENTS[role], call, timeout_seconds, call.cancel)
         except SpeechError as error:
             return {"status": "down", "error": error.message}
         return {"status": "up", "seconds": round(time.monotonic() - started, 4), "stats": stats}

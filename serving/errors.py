@@ -68,6 +68,10 @@ class ModelUnavailable(SpeechError):
     code = "model_unavailable"
 
 
+class EngineFailed(SpeechError):
+    """A model failed on this part of the recording; the operator's log has the reason."""
+
+
 class OutOfMemory(SpeechError):
     """A model ran out of memory on a single window."""
 

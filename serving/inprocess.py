@@ -1,7 +1,7 @@
 """The ports over engines in this process: for bulk actors, benches and tests."""
 
 import asyncio
-from collections.abc import AsyncIterator, Generator, Sequence
+from collections.abc import AsyncGenerator, Generator, Sequence
 from typing import Any
 
 from serving import assembly, ports
@@ -27,7 +27,7 @@ from serving.speech import (
 
 async def drain(
     blocks: Generator[DecodedBlock | Preparation],
-) -> AsyncIterator[DecodedBlock | Preparation]:
+) -> AsyncGenerator[DecodedBlock | Preparation]:
     """A blocking generator, advanced in threads; closed (and its programs ended) with this one."""
     step: asyncio.Future[DecodedBlock | Preparation | None] | None = None
     try:
@@ -54,7 +54,7 @@ class InProcessPreparer:
         probe: MediaProbe = await asyncio.to_thread(self._decoder.probe, source)
         return probe
 
-    def prepare(self, source: MediaSource) -> AsyncIterator[DecodedBlock | Preparation]:
+    def prepare(self, source: MediaSource) -> AsyncGenerator[DecodedBlock | Preparation]:
         """Decode block by block."""
         return drain(self._decoder.prepare(source))
 

@@ -6,7 +6,7 @@ callers; `inprocess` cuts engine batches itself. An item that fails alone comes 
 `SpeechError` in its place; a call that fails as a whole raises.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -42,7 +42,7 @@ class Preparer(Protocol):
         """Read the header; raise MediaInvalid, NoAudio, … where it is unacceptable."""
         ...
 
-    def prepare(self, source: MediaSource) -> AsyncIterator[DecodedBlock | Preparation]:
+    def prepare(self, source: MediaSource) -> AsyncGenerator[DecodedBlock | Preparation]:
         """Decode block by block; the last item is the Preparation."""
         ...
 

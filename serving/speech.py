@@ -31,6 +31,8 @@ class Doubt(StrEnum):
     repetition = "repetition"
     low_confidence = "low_confidence"
     no_speech = "no_speech"
+    unreadable = "unreadable"
+    """The model failed on this window alone; its text is empty."""
 
 
 class WordTiming(StrEnum):

@@ -25,7 +25,7 @@ SpeechTask = Literal["transcribe", "translate"]
 class TranscriptionOptions(BaseModel):
     """How a file is to be transcribed; what is left out follows the installation's settings."""
 
-    language: LanguageCode = AUTO
+    language: LanguageCode | None = None
     task: SpeechTask = "transcribe"
     min_speakers: Speakers | None = None
     max_speakers: Speakers | None = None
@@ -47,7 +47,7 @@ class TranscriptionOptions(BaseModel):
         Raises:
             LanguageUnsupported: Whisper does not know the language.
         """
-        if self.language != AUTO and self.language not in LANGUAGES:
+        if self.language not in {None, AUTO, *LANGUAGES}:
             known = " ".join(sorted(LANGUAGES))
             raise LanguageUnsupported(
                 f"Whisper does not know the language {self.language!r}. Use auto or one of: {known}"
@@ -56,7 +56,7 @@ class TranscriptionOptions(BaseModel):
 
 
 def options_from_form(
-    language: Annotated[LanguageCode, Form()] = AUTO,
+    language: Annotated[LanguageCode | None, Form()] = None,
     task: Annotated[SpeechTask, Form()] = "transcribe",
     min_speakers: Annotated[Speakers | None, Form()] = None,
     max_speakers: Annotated[Speakers | None, Form()] = None,

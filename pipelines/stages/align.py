@@ -4,11 +4,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import structlog
 from pydantic import TypeAdapter
 
-from pipelines.stages.base import Context, Recording, each_part, fingerprint
+from pipelines.stages.base import Context, Recording, each_part, fingerprint, patiently
 from serving.errors import SpeechError
 from serving.speech import AlignmentRequest, Window, WindowText, Word, WordTiming
+
+log = structlog.get_logger(__name__)
 
 STORED = TypeAdapter(tuple[Word, ...])
 
@@ -23,7 +26,7 @@ class Align:
         if not recording.texts or recording.language is None:
             return {}
         language = recording.language.language
-        timing = await context.ports.aligner.timing(language)
+        timing = await patiently(context, lambda: context.ports.aligner.timing(language))
         pairs = list(zip(recording.windows, recording.texts, strict=True))
         if timing is None or recording.options.task != "transcribe":
             words = [shifted(text.words or (), window.start) for window, text in pairs]
@@ -56,8 +59,21 @@ class Align:
             work,
             STORED.dump_json,
             STORED.validate_json,
+            spread,
         )
         return {"words": tuple(words), "word_timing": timing}
+
+
+def spread(pair: tuple[Window, WindowText], error: SpeechError) -> tuple[Word, ...]:
+    """Words at equal distances, probability 0: what stands where the aligner failed for good."""
+    log.warning("window not aligned", error=error.message)
+    window, text = pair
+    words = text.text.split()
+    step = (window.end - window.start) / max(1, len(words))
+    return tuple(
+        Word(window.start + i * step, window.start + (i + 1) * step, word, 0.0)
+        for i, word in enumerate(words)
+    )
 
 
 def shifted(words: tuple[Word, ...], seconds: float) -> tuple[Word, ...]:

@@ -1,6 +1,8 @@
 """Attribute: words and exclusive turns to speakers and sentence-wise segments. Pure."""
 
+import asyncio
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby, pairwise
@@ -28,13 +30,19 @@ class Attribute:
     async def run(self, recording: Recording, context: Context) -> Mapping[str, Any]:
         """The transcript's segments."""
         turns = recording.diarization.exclusive_turns if recording.diarization else ()
-        segments = [
-            segment
-            for text, words in zip(recording.texts, recording.words, strict=True)
-            for segment in segments_of(text, speakers_of(words, turns))
-        ]
+        # In a thread: long recordings have a hundred thousand words, and the loop keeps leases.
+        segments = await asyncio.to_thread(attributed, recording, turns)
         context.progress(self.name, 1.0, 1.0)
-        return {"segments": tuple(segments)}
+        return {"segments": segments}
+
+
+def attributed(recording: Recording, turns: Sequence[SpeakerTurn]) -> tuple[Segment, ...]:
+    """All segments of a recording."""
+    return tuple(
+        segment
+        for text, words in zip(recording.texts, recording.words, strict=True)
+        for segment in segments_of(text, speakers_of(words, turns))
+    )
 
 
 def speakers_of(words: Sequence[Word], turns: Sequence[SpeakerTurn]) -> list[Word]:
@@ -42,10 +50,11 @@ def speakers_of(words: Sequence[Word], turns: Sequence[SpeakerTurn]) -> list[Wor
 
     Both are ordered by time, so one pass over both will do.
     """
-    if not turns:
+    if not turns or not words:
         return list(words)
     labelled = []
-    first = 0
+    first = bisect_left(turns, words[0].start, key=lambda turn: turn.end)
+    first = min(first, len(turns) - 1)
     for word in words:
         while first + 1 < len(turns) and turns[first].end < word.start:
             first += 1

@@ -9,7 +9,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol, TypeVar
 
-from serving.errors import SpeechError
+from db.errors import StoreUnavailable
+from serving.errors import LanguageUnsupported, ModelUnavailable, SpeechError, SpeechUnavailable
 from serving.ports import Ports
 from serving.speech import (
     Diarization,
@@ -119,8 +120,8 @@ class Context:
     audio: Audio
     checkpoints: Checkpoints
     progress: Progress
-    slot: Callable[[], AbstractAsyncContextManager[Any]]
-    """A place among the windows that may be outstanding, in this task and in all."""
+    slot: Callable[[str], AbstractAsyncContextManager[Any]]
+    """A place among the parts of a stage that may be outstanding, in this task and in all."""
     last_attempt: bool = False
     retries: int = 3
     retry_seconds: float = 1.0
@@ -134,6 +135,10 @@ class Stage(Protocol):
     async def run(self, recording: Recording, context: Context) -> Mapping[str, Any]:
         """What this stage adds: fields of Recording to their new values."""
         ...
+
+
+WHOLE = (LanguageUnsupported, ModelUnavailable, SpeechUnavailable)
+"""Errors that say nothing about the part that met them: they end the stage."""
 
 
 def fingerprint(*parts: Any) -> str:
@@ -156,7 +161,7 @@ async def together(work: Iterable[Coroutine[Any, Any, Result]]) -> list[Result]:
 
 
 async def patiently(context: Context, work: Callable[[], Awaitable[Result]]) -> Result:
-    """Ask again when an answer failed in a way that may pass (a replica died).
+    """Ask again when an answer failed in a way that may pass (a replica died, a store is away).
 
     Ray Serve does not repeat a request whose replica died, so this does, with growing pauses and
     jitter.
@@ -164,8 +169,8 @@ async def patiently(context: Context, work: Callable[[], Awaitable[Result]]) -> 
     for attempt in range(context.retries):
         try:
             return await work()
-        except SpeechError as error:
-            if not error.retryable:
+        except (SpeechError, StoreUnavailable) as error:
+            if isinstance(error, SpeechError) and not error.retryable:
                 raise
             pause = context.retry_seconds * 2**attempt
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
@@ -180,25 +185,35 @@ async def each_part(
     work: Callable[[Part], Awaitable[Result]],
     encode: Callable[[Result], bytes],
     decode: Callable[[bytes], Result],
+    verdict: Callable[[Part, SpeechError], Result] | None = None,
 ) -> list[Result]:
     """Work through `parts` (each with its audio seconds), those that are stored excepted.
 
     Parts run concurrently, as many as there are slots; each is stored when it is done, so that a
-    crash repeats only the parts in flight. The first failure ends the stage.
+    crash repeats only the parts in flight. Where a part fails for good, `verdict` says what stands
+    in its place; without one, or when every part failed, the first failure ends the stage.
     """
-    stored = await context.checkpoints.load(stage, key)
+    stored = dict(await patiently(context, lambda: context.checkpoints.load(stage, key)))
     total = sum(seconds for _, seconds in parts)
     done = sum(seconds for index, (_, seconds) in enumerate(parts) if index in stored)
     context.progress(stage, done, total)
     results: dict[int, Result] = {
-        index: decode(stored[index]) for index in range(len(parts)) if index in stored
+        index: decode(stored.pop(index)) for index in range(len(parts)) if index in stored
     }
+    failed: list[SpeechError] = []
 
     async def one(index: int, part: Part, seconds: float) -> None:
         nonlocal done
-        async with context.slot():
-            result = await patiently(context, lambda: work(part))
-        await context.checkpoints.save(stage, key, index, encode(result))
+        async with context.slot(stage):
+            try:
+                result = await patiently(context, lambda: work(part))
+            except SpeechError as error:
+                failed.append(error)
+                if verdict is None or isinstance(error, WHOLE) or len(failed) == len(parts):
+                    raise
+                result = verdict(part, error)
+        data = encode(result)
+        await patiently(context, lambda: context.checkpoints.save(stage, key, index, data))
         results[index] = result
         done += seconds
         context.progress(stage, done, total)

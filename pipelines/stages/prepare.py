@@ -1,12 +1,13 @@
 """Prepare: decode the file block by block, find speech, cut windows."""
 
 from collections.abc import Mapping
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
 from pydantic import TypeAdapter
 
-from pipelines.stages.base import Context, Recording, fingerprint
+from pipelines.stages.base import Context, Recording, fingerprint, patiently
 from pipelines.windows import cut_windows
 from serving.speech import DecodedBlock, Preparation
 
@@ -39,19 +40,21 @@ class Prepare:
 
     async def _decode(self, recording: Recording, context: Context) -> Preparation:
         done = 0.0
-        async for item in context.ports.preparer.prepare(recording.source):
-            if isinstance(item, Preparation):
-                context.progress(self.name, item.duration, item.duration)
-                return item
-            await self._keep(item, context)
-            done += 1.0
-            # The length is not known before the end, so the bar approaches it.
-            context.progress(self.name, done, done + 1.0)
+        # Closed with this block: an error here must end the decoder there.
+        async with aclosing(context.ports.preparer.prepare(recording.source)) as items:
+            async for item in items:
+                if isinstance(item, Preparation):
+                    context.progress(self.name, item.duration, item.duration)
+                    return item
+                await self._keep(item, context)
+                done += 1.0
+                # The length is not known before the end, so the bar approaches it.
+                context.progress(self.name, done, done + 1.0)
         raise RuntimeError("the preparer ended without a Preparation")
 
     @staticmethod
     async def _keep(block: DecodedBlock, context: Context) -> None:
-        await context.audio.write(block.index, block.audio)
+        await patiently(context, lambda: context.audio.write(block.index, block.audio))
 
     @staticmethod
     def _result(preparation: Preparation) -> Mapping[str, Any]:

@@ -3,11 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import structlog
 from pydantic import TypeAdapter
 
 from pipelines.stages.base import Context, Recording, each_part, fingerprint, patiently
 from serving.errors import SpeechError
-from serving.speech import LanguageGuess, Window, WindowRequest, WindowText
+from serving.speech import Doubt, LanguageGuess, Window, WindowRequest, WindowText
+
+log = structlog.get_logger(__name__)
 
 STORED = TypeAdapter(WindowText)
 STORED_LANGUAGE = TypeAdapter(LanguageGuess)
@@ -26,7 +29,7 @@ class Transcribe:
         if not recording.windows:
             return {}
         language = await self._language(recording, context)
-        timing = await context.ports.aligner.timing(language.language)
+        timing = await patiently(context, lambda: context.ports.aligner.timing(language.language))
         options = recording.options
         # An aligner needs text in the language that is spoken.
         aligned = timing is not None and options.task == "transcribe"
@@ -61,8 +64,9 @@ class Transcribe:
             work,
             STORED.dump_json,
             STORED.validate_json,
+            unreadable,
         )
-        return {"language": language, "texts": tuple(texts)}
+        return {"language": language, "texts": tuple(texts), "notes": notes_on(texts)}
 
     async def _language(self, recording: Recording, context: Context) -> LanguageGuess:
         if recording.options.language != "auto":
@@ -77,6 +81,20 @@ class Transcribe:
         language = vote(windows, guesses)
         await context.checkpoints.save("language", key, 0, STORED_LANGUAGE.dump_json(language))
         return language
+
+
+def unreadable(_window: Window, error: SpeechError) -> WindowText:
+    """What stands for a window on which the model failed for good: nothing, and a mark."""
+    log.warning("window given up", error=error.message)
+    return WindowText("", 0.0, 0.0, 0.0, 0.0, Doubt.unreadable)
+
+
+def notes_on(texts: Sequence[WindowText]) -> tuple[str, ...]:
+    """What a reader should know of the windows."""
+    lost = sum(text.doubt is Doubt.unreadable for text in texts)
+    if not lost:
+        return ()
+    return (f"{lost} of {len(texts)} parts of the recording could not be transcribed.",)
 
 
 def sample(windows: Sequence[Window]) -> list[Window]:

@@ -15,6 +15,7 @@ class Aligner(EngineReplica):
         super().__init__(arguments)
         self._align: Batcher[AlignmentRequest, tuple[Word, ...]] = Batcher(
             self.engine.align,
+            pool=self.pool,
             size=arguments.batch_size,
             wait_seconds=0.0,
             concurrent=arguments.max_concurrent_batches,

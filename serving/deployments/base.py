@@ -1,6 +1,7 @@
 """What every model replica has: an engine that is loaded before the replica is ready."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psutil
@@ -18,6 +19,8 @@ class EngineReplica:
     def __init__(self, arguments: SpeechArguments) -> None:
         self.engine: Any = assembly.BUILDERS[self.role](arguments)
         self.engine.load()
+        # One thread: engines are not made for more; the next batch fills while one runs.
+        self.pool = ThreadPoolExecutor(1, thread_name_prefix=self.role)
         self.batchers: dict[str, Batcher[Any, Any]] = {}
 
     def check_health(self) -> None:

@@ -3,13 +3,14 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+import structlog
 from ray import serve
 
-from serving.errors import SpeechError
+log = structlog.get_logger(__name__)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -27,6 +28,23 @@ class BatchCounter:
     busy_seconds: float = 0.0
 
 
+def separately(
+    work: Callable[[Sequence[Item]], Sequence[Result]], items: Sequence[Item]
+) -> list[Result | Exception]:
+    """The results of a batch; where it fails as a whole, each item is tried alone.
+
+    The items are different users': one on which the engine breaks must not take the others along.
+    """
+    try:
+        return list(work(items))
+    except Exception as error:
+        if len(items) == 1:
+            log.exception("engine failed")
+            return [error]
+    log.warning("batch failed, trying its items alone", items=len(items))
+    return [result for item in items for result in separately(work, [item])]
+
+
 class Batcher(Generic[Item, Result]):
     """One blocking function over lists, called with single items from many coroutines."""
 
@@ -34,11 +52,12 @@ class Batcher(Generic[Item, Result]):
         self,
         work: Callable[[Sequence[Item]], Sequence[Result]],
         *,
+        pool: Executor,
         size: int,
         wait_seconds: float,
         concurrent: int,
     ) -> None:
-        self._pool = ThreadPoolExecutor(concurrent, thread_name_prefix="batch")
+        self._pool = pool
         self._running: dict[int, float] = {}
         self.counter = BatchCounter()
 
@@ -47,19 +66,19 @@ class Batcher(Generic[Item, Result]):
             batch_wait_timeout_s=wait_seconds,
             max_concurrent_batches=concurrent,
         )
-        async def run(items: list[Item]) -> list[Result]:
+        async def run(items: list[Item]) -> list[Result | Exception]:
             loop = asyncio.get_running_loop()
-            return list(await loop.run_in_executor(self._pool, self._measured, work, items))
+            return await loop.run_in_executor(self._pool, self._measured, work, items)
 
-        self._run: Callable[[Item], Awaitable[Result]] = run
+        self._run: Callable[[Item], Awaitable[Result | Exception]] = run
 
     def _measured(
         self, work: Callable[[Sequence[Item]], Sequence[Result]], items: list[Item]
-    ) -> Sequence[Result]:
+    ) -> list[Result | Exception]:
         key, started = id(items), time.monotonic()
         self._running[key] = started
         try:
-            return work(items)
+            return separately(work, items)
         finally:
             del self._running[key]
             self.counter.batches += 1
@@ -69,7 +88,7 @@ class Batcher(Generic[Item, Result]):
     async def __call__(self, item: Item) -> Result:
         """The result of one item; an item that failed alone raises its own error."""
         result = await self._run(item)
-        if isinstance(result, SpeechError):
+        if isinstance(result, Exception):
             raise result
         return result
 

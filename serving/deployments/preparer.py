@@ -1,11 +1,16 @@
 """Preparer: decodes media in a sandbox, hears where speech is. CPU only."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
+from serving.arguments import SpeechArguments
 from serving.deployments.base import EngineReplica
 from serving.inprocess import drain
 from serving.speech import DecodedBlock, MediaProbe, MediaSource, Preparation
+
+DECODERS = 2
+"""Recordings that one replica decodes at a time."""
 
 
 class Preparer(EngineReplica):
@@ -13,12 +18,18 @@ class Preparer(EngineReplica):
 
     role = "preparer"
 
+    def __init__(self, arguments: SpeechArguments) -> None:
+        super().__init__(arguments)
+        # Each may take the sandbox's whole memory; probes are small and do not wait for them.
+        self._decoders = asyncio.Semaphore(DECODERS)
+
     async def probe(self, source: MediaSource) -> MediaProbe:
         """Read the header."""
         probe: MediaProbe = await asyncio.to_thread(self.engine.probe, source)
         return probe
 
-    async def prepare(self, source: MediaSource) -> AsyncIterator[DecodedBlock | Preparation]:
+    async def prepare(self, source: MediaSource) -> AsyncGenerator[DecodedBlock | Preparation]:
         """Decode; ends ffmpeg when the caller goes away."""
-        async for item in drain(self.engine.prepare(source)):
-            yield item
+        async with self._decoders, aclosing(drain(self.engine.prepare(source))) as items:
+            async for item in items:
+                yield item

@@ -17,6 +17,7 @@ class SpeakerEmbedder(EngineReplica):
         super().__init__(arguments)
         self._embed: Batcher[tuple[Pcm, SpanSegmentation], Embeddings] = Batcher(
             self.engine.embed,
+            pool=self.pool,
             size=SPANS,
             wait_seconds=arguments.batch_wait_seconds,
             concurrent=1,

@@ -18,6 +18,7 @@ class SpeakerSegmenter(EngineReplica):
         super().__init__(arguments)
         self._segment: Batcher[Pcm, SpanSegmentation] = Batcher(
             self.engine.segment,
+            pool=self.pool,
             size=SPANS,
             wait_seconds=arguments.batch_wait_seconds,
             concurrent=1,

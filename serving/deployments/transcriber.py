@@ -23,10 +23,10 @@ class Transcriber(EngineReplica):
         )
         self.batchers = {"transcribe": self._transcribe, "detect_language": self._detect}
 
-    @staticmethod
-    def _batcher(work: Any, arguments: SpeechArguments) -> Batcher[Any, Any]:
+    def _batcher(self, work: Any, arguments: SpeechArguments) -> Batcher[Any, Any]:
         return Batcher(
             work,
+            pool=self.pool,
             size=arguments.batch_size,
             wait_seconds=arguments.batch_wait_seconds,
             concurrent=arguments.max_concurrent_batches,

@@ -1,6 +1,8 @@
 """Engines without weights, deterministic by audio: for everything that is not about a model."""
 
 import hashlib
+import os
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -43,6 +45,8 @@ STEP_SECONDS = 1.0
 FRAMES = 100
 AUDIBLE = 50
 """Mean absolute sample above which a stretch counts as speech."""
+PACE = "RAYSCRIBE_FAKE_SECONDS"
+"""Environment: seconds that the transcriber takes for a window, so that tests can disturb it."""
 
 
 def _digest(audio: Pcm) -> bytes:
@@ -54,6 +58,9 @@ class FakeTranscriber:
 
     languages = LANGUAGES
 
+    def __init__(self) -> None:
+        self._seconds = float(os.environ.get(PACE, "0"))
+
     def load(self) -> None:
         """Nothing to load."""
 
@@ -63,6 +70,7 @@ class FakeTranscriber:
 
     def transcribe(self, requests: Sequence[WindowRequest]) -> list[WindowText | SpeechError]:
         """The text of each window."""
+        time.sleep(self._seconds * len(requests))
         return [self._one(request) for request in requests]
 
     @staticmethod

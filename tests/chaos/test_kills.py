@@ -1,84 +1,160 @@
-"""SIGKILL to every part of a running service: accepted work ends, once, and data stays."""
+"""SIGKILL to every part while it works on a recording: the task completes, once, with the result.
+
+`make test` tries one moment per part, `make chaos` the matrix of parts and moments.
+"""
 
 import subprocess
 import time
 import uuid
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
-import httpx
+import asyncpg
 import pytest
 
+from rayscribe.api_client import ApiClient, Submitted
+from rayscribe.bootstrap import load_credential
 from tests.fixtures.speech import sample
 from tests.fixtures.stack import Stack
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
+
+LOOPS = 10
+"""Of the sample's 30 s."""
+END_SECONDS = 300
+BEFORE = {"task.queued", "task.running"}
+"""Events of a task that goes on."""
+TASK = """
+select task.*, (select count(*) from stage_result as done
+                where done.media_file_id = task.media_file_id and done.stage = 'transcribe') as done
+from task where id = $1
+"""
 
 
-@pytest.fixture(autouse=True)
-def settled(stack: Stack):
-    stack.await_ready()
-    yield
-    stack.await_ready()
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part and what its death may cost.
+
+    Args:
+        words: Found in the command lines of its processes, and of no others.
+        attempts: 2 where the attempt cannot go on without it, else 1.
+        moment: When `make test` kills it; None: only `make chaos` does.
+    """
+
+    words: str
+    attempts: int
+    moment: str | None = None
 
 
-def upload(stack: Stack, tmp_path: Path) -> tuple[httpx.Client, str, str]:
-    """A new recording (other bytes each time); the client, file id and task id."""
-    path = tmp_path / f"{uuid.uuid4().hex}.wav"
-    command = ["ffmpeg", "-v", "error", "-i", str(sample()), "-metadata", f"title={path.stem}"]
-    subprocess.run([*command, str(path)], check=True)
-    client = stack.client()
-    answer = client.post(
-        "/api/files/upload", files={"file": (path.name, path.read_bytes(), "audio/wav")}
+PARTS = {
+    # The runner asks again for the windows that were lost with it.
+    "transcriber": Part("ServeReplica:pipelines:Transcriber", 1, "transcribe"),
+    # A decoding cannot be taken up in its middle.
+    "preparer": Part("ServeReplica:pipelines:Preparer", 2),
+    # The attempt was its own; when the lease has run out, its successor begins another.
+    "runner": Part("ServeReplica:pipelines:Runner", 2, "transcribe"),
+    # What was accepted does not need it.
+    "api": Part("ServeReplica:api:Api", 1, "transcribe"),
+    # A checkpoint that cannot be written, or audio that cannot be read, ends the attempt.
+    "postgres": Part("postgres -D", 2, "transcribe"),
+    "objects": Part("weed", 2, "transcribe"),
+    # Ray's head goes down with either, and the runner with it.
+    "gcs": Part("gcs_server", 2, "transcribe"),
+    "raylet": Part("raylet/raylet", 2),
+    # The other parts live on until the next `up` ends them, the runner too.
+    "supervisor": Part("rayscribe up", 2, "transcribe"),
+}
+CASES = [
+    pytest.param(
+        name,
+        moment,
+        id=f"{name}-{moment}",
+        marks=[] if moment == part.moment else [pytest.mark.chaos_matrix],
     )
-    assert answer.status_code == 201, answer.text
-    data = answer.json()["data"]
-    return client, data["file"]["id"], data["task"]["id"]
+    for name, part in PARTS.items()
+    for moment in ("prepare", "transcribe")
+]
 
 
-def ended(stack: Stack, task_id: str, seconds: float = 300) -> dict:
+def submit(stack: Stack, folder: Path) -> Submitted:
+    """Upload the recording: the same audio, and other bytes each time."""
+    path = folder / "recording.flac"
+    command = ["ffmpeg", "-v", "error", "-stream_loop", str(LOOPS - 1), "-i", str(sample())]
+    subprocess.run([*command, "-metadata", f"comment={uuid.uuid4()}", str(path)], check=True)
+    with client(stack) as api:
+        return api.submit(path, {}, lambda *_: None)
+
+
+def client(stack: Stack) -> closing[ApiClient]:
+    return closing(ApiClient(stack.url, None, load_credential(stack.data_dir)))
+
+
+def exported(stack: Stack, file_id: str) -> str:
+    with client(stack) as api:
+        return api.export(file_id, "json")
+
+
+def await_moment(stack: Stack, task_id: str, moment: str) -> None:
+    """Wait until the task is in the middle of decoding, or of its windows."""
+    while True:
+        [task] = stack.query(TASK, task_id)
+        assert task["state"] in {"queued", "running"}, f"it was over before: {task}"
+        if moment == "prepare":
+            assert task["progress"] < 0.1, f"decoded before it was seen: {task}"
+        if task["progress"] > 0 and (moment == "prepare" or task["done"] >= 2):
+            assert task["progress"] < 0.9
+            return
+        time.sleep(0.05)
+
+
+def await_end(stack: Stack, task_id: str) -> asyncpg.Record:
     """The task when it is over, asked through whatever outage there is."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + END_SECONDS
+    seen: object = "no answer"
     while time.monotonic() < deadline:
         try:
-            with stack.client() as client:
-                task = client.get(f"/api/tasks/{task_id}").json()["data"]
-            if task["state"] in {"completed", "failed", "cancelled"}:
+            [task] = stack.query(TASK, task_id)
+        except (OSError, asyncpg.PostgresError) as error:
+            seen = error
+        else:
+            if task["finished_at"]:
                 return task
-        except (httpx.HTTPError, KeyError, ValueError):
-            pass
-        time.sleep(0.5)
-    raise AssertionError(f"task {task_id} did not end in {seconds:.0f} s")
+            seen = task
+        time.sleep(0.2)
+    raise AssertionError(f"not over after {END_SECONDS} s: {seen!r}")
 
 
-@pytest.mark.parametrize(
-    "part",
-    [
-        "ServeReplica:pipelines:Preparer",
-        "ServeReplica:pipelines:Transcriber",
-        "ServeReplica:pipelines:Runner",
-        "ServeReplica:api:Api",
-        "postgres -D",
-        "weed",
-        "gcs_server",
-        "raylet/raylet",
-    ],
-)
-def test_a_recording_survives_the_death_of(stack: Stack, tmp_path: Path, part: str):
-    _, file_id, task_id = upload(stack, tmp_path)
-    assert stack.kill(part) > 0
-    task = ended(stack, task_id)
+@pytest.fixture(scope="session")
+def undisturbed(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What is exported of the recording when nothing dies."""
+    submitted = submit(stack, tmp_path_factory.mktemp("undisturbed"))
+    task = await_end(stack, submitted.task_id)
+    assert (task["state"], task["attempt"]) == ("completed", 1)
+    return exported(stack, submitted.file_id)
+
+
+@pytest.mark.parametrize(("name", "moment"), CASES)
+def test_a_recording_survives_the_death_of(
+    stack: Stack, undisturbed: str, tmp_path: Path, name: str, moment: str
+):
+    # What the test before has killed is back.
+    stack.await_health()
+    part = PARTS[name]
+    submitted = submit(stack, tmp_path)
+    await_moment(stack, submitted.task_id, moment)
+    killed_at = datetime.now(UTC)
+    assert stack.kill(part.words) > 0
+    if name == "supervisor":
+        assert "password" not in stack.up()
+    task = await_end(stack, submitted.task_id)
     assert (task["state"], task["error_message"]) == ("completed", None)
-    stack.await_ready()
-    with stack.client() as client:
-        transcript = client.get(f"/api/files/{file_id}/transcript").json()["data"]
-    assert transcript["segments"]
-
-
-def test_data_survives_the_death_of_the_supervisor(stack: Stack, tmp_path: Path):
-    _, file_id, task_id = upload(stack, tmp_path)
-    assert ended(stack, task_id)["state"] == "completed"
-    assert stack.kill("rayscribe up") > 0
-    shown = stack.up()
-    assert "password" not in shown
-    with stack.client() as client:
-        assert client.get(f"/api/files/{file_id}/transcript").status_code == 200
+    assert task["finished_at"] > killed_at
+    assert task["attempt"] <= part.attempts
+    events = stack.query("select type from task_event where task_id = $1 order by id", task["id"])
+    assert [row["type"] for row in events if row["type"] not in BEFORE] == ["task.completed"]
+    counted = "select count(*) from transcript where media_file_id = $1"
+    assert stack.query(counted, task["media_file_id"])[0]["count"] == 1
+    stack.await_health()
+    assert exported(stack, submitted.file_id) == undisturbed

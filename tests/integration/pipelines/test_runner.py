@@ -6,19 +6,21 @@ import subprocess
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select, update
 
-from cluster.settings import MediaSettings, RunnerSettings, Settings
+from cluster.settings import MediaSettings, RunnerSettings, Settings, SpeechSettings
 from db.engine import Sessions, session_scope
 from db.models import MediaFile, Segment, Speaker, StageResult, Task, TaskState, Transcript, User
 from db.objects.s3 import S3Objects
 from pipelines import queue
-from pipelines.runner import Runner, RunnerParts
+from pipelines.attempt import RunnerParts, options_of
+from pipelines.runner import Runner
 from pipelines.stages.base import Models
-from serving.errors import OutOfMemory, SpeechError
+from serving.errors import EngineFailed, OutOfMemory, SpeechError
 from serving.inprocess import create_ports
 from serving.ports import Ports
 from tests.fixtures.media import video
@@ -42,7 +44,14 @@ def ports() -> Ports:
 @pytest.fixture
 def parts(sessions, objects, ports, database_url) -> RunnerParts:
     return RunnerParts(
-        sessions, objects, ports, MODELS, SETTINGS, database_url, MediaSettings().block_seconds
+        sessions,
+        objects,
+        ports,
+        MODELS,
+        SETTINGS,
+        SpeechSettings(),
+        database_url,
+        MediaSettings().block_seconds,
     )
 
 
@@ -215,8 +224,6 @@ class Faulty:
 
 
 def with_parts(parts: RunnerParts, **changes) -> RunnerParts:
-    from dataclasses import replace
-
     return replace(parts, ports=replace(parts.ports, **changes))
 
 
@@ -334,3 +341,66 @@ async def test_the_store_going_away_for_a_while_loses_nothing(
         second = await accept(sessions, objects, sample())
         for each in (task_id, second):
             assert (await until(sessions, each, ended, 90)).state is TaskState.completed
+
+
+async def test_a_runner_that_lost_its_own_lease_ends_the_task_in_its_next_attempt(
+    sessions, objects, parts
+):
+    """As after an outage of the database longer than a lease."""
+    gate = Gate(parts.ports.transcriber)
+    task_id = await accept(sessions, objects, sample(), diarize=False)
+    async with running(with_parts(parts, transcriber=gate)) as runner:
+        await gate.reached.wait()
+        async with session_scope(sessions) as session:
+            await session.execute(
+                update(Task).values(lease_expires_at=func.now() - func.make_interval(0, 0, 0, 0, 1))
+            )
+        await until(sessions, task_id, lambda task: task.attempt == 2)
+        gate.open.set()
+        task = await until(sessions, task_id, ended)
+        assert (task.state, task.attempt) == (TaskState.completed, 2)
+        async with asyncio.timeout(5):
+            while runner.running:
+                await asyncio.sleep(0.05)
+
+
+async def test_many_tasks_are_claimed_while_leases_are_renewed(sessions, objects, parts):
+    """A task that is claimed while a heartbeat is on its way is not taken for lost."""
+    settings = SETTINGS.model_copy(update={"heartbeat_seconds": 0.01})
+    hasty = replace(parts, settings=settings)
+    ids = [await accept(sessions, objects, sample(), diarize=False) for _ in range(6)]
+    async with running(hasty):
+        tasks = [await until(sessions, task_id, ended) for task_id in ids]
+    assert {(task.state, task.attempt) for task in tasks} == {(TaskState.completed, 1)}
+
+
+async def test_one_window_that_the_model_cannot_read_is_marked(sessions, objects, parts, tmp_path):
+    path = tmp_path / "long.wav"
+    command = ["ffmpeg", "-v", "error", "-stream_loop", "2", "-i", str(sample()), str(path)]
+    await asyncio.to_thread(subprocess.run, command, check=True)
+    faulty = Faulty(parts.ports.transcriber, "transcribe", EngineFailed(), 1)
+    task_id = await accept(sessions, objects, path, diarize=False)
+    async with running(with_parts(parts, transcriber=faulty)):
+        task = await until(sessions, task_id, ended)
+    assert (task.state, task.attempt) == (TaskState.completed, 1)
+    async with session_scope(sessions) as session:
+        transcript = await session.scalar(select(Transcript))
+    assert transcript.notes == [
+        f"1 of {faulty.calls} parts of the recording could not be transcribed."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("stored", "bounds"),
+    [
+        ({}, (1, 20, None)),
+        ({"min_speakers": 25}, (25, 25, None)),
+        ({"max_speakers": 3}, (1, 3, None)),
+        ({"num_speakers": 60}, (1, 20, 60)),
+    ],
+)
+def test_what_a_request_leaves_out_follows_the_installation(stored, bounds):
+    options = options_of(stored, SpeechSettings(whisper_language="de"))
+    speakers = options.speakers
+    assert (speakers.minimum, speakers.maximum, speakers.exact) == bounds
+    assert options.language == "de"
