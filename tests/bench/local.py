@@ -48,7 +48,7 @@ class NoCheckpoints:
 
 
 @asynccontextmanager
-async def no_limit() -> AsyncIterator[None]:
+async def no_limit(stage: str) -> AsyncIterator[None]:
     yield
 
 

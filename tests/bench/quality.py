@@ -80,7 +80,7 @@ def main(_arguments: list[str]) -> None:
                 speakers.append(diarization_row(recording, ours.diarization, found))
     header = "recording|said to be|ours finds|WhisperX finds|WER ours|WER WhisperX|s ours|s peer"
     print(table(header.split("|"), words))
-    header = "recording|speakers|found|DER ours|pyannote|DER collar 0.25 ours|pyannote"
+    header = "recording|speakers|found|DER ours|pyannote|DER, 0.25 s each side, ours|pyannote"
     print(table(header.split("|"), speakers))
 
 
