@@ -72,3 +72,16 @@ def test_no_speech_no_window():
 def test_regions_that_fit_no_window_are_refused(regions):
     with pytest.raises(ValueError, match="SpeechRegion"):
         cut_windows(regions)
+
+
+def test_a_window_ends_at_the_longest_pause_of_its_last_third():
+    """As in tree_safety_60s.opus, where filling up to 30 s cut "protect against" in two."""
+    speech = [(0.1, 19.0), (19.5, 25.2), (28.3, 29.3), (29.3, 29.6), (29.6, 31.2), (31.3, 40.0)]
+    windows = cut_windows([SpeechRegion(*region) for region in speech])
+    assert [(window.start, window.end) for window in windows] == [(0.1, 25.2), (28.3, 40.0)]
+
+
+def test_a_pause_in_the_first_two_thirds_does_not_end_a_window():
+    speech = [(0.0, 5.0), (12.0, 29.0), (29.0, 31.0)]
+    windows = cut_windows([SpeechRegion(*region) for region in speech])
+    assert [(window.start, window.end) for window in windows] == [(0.0, 29.0), (29.0, 31.0)]
