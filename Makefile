@@ -41,7 +41,8 @@ test: models test-weights ## all tests that a fresh clone can run
 	$(BIN)/python -m pytest tests/unit tests/architecture -q -W error
 	$(BIN)/python -m pytest tests/integration tests/contract tests/models tests/e2e tests/chaos -q
 
-test-weights: models # a small English model that only tests use
+test-weights: models # what only tests use: a small English model, Debian's LibriVox clips
+	@bash requirements/system.sh test
 	$(BIN)/python -m rayscribe models tiny.en --fetch
 
 test-unit: $(READY) ## unit tests only
