@@ -54,7 +54,9 @@ class Watch:
         over = threading.Event()
 
         def sample_all() -> None:
-            while not over.wait(SAMPLE_SECONDS):
+            last = False
+            while not last:
+                last = over.wait(SAMPLE_SECONDS)
                 for word, label in NAMES.items():
                     for process in self._stack.processes(word):
                         try:
