@@ -7,6 +7,11 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# A run each: what is started for a run lives to its end, and one rayscribe at a time is enough.
+define STACK_TESTS
+$(BIN)/python -m pytest tests/e2e -q -m "not models"
+$(BIN)/python -m pytest tests/e2e -q -m models
+endef
 export OMP_NUM_THREADS ?= 2
 
 .PHONY: help test-weights setup system models run test test-unit test-integration test-models test-stack chaos \
@@ -39,7 +44,9 @@ run: models ## start everything, transcribe the bundled sample, keep serving
 
 test: models test-weights ## all tests that a fresh clone can run
 	$(BIN)/python -m pytest tests/unit tests/architecture -q -W error
-	$(BIN)/python -m pytest tests/integration tests/contract tests/models tests/e2e tests/chaos -q
+	$(BIN)/python -m pytest tests/integration tests/contract tests/models -q
+	$(STACK_TESTS)
+	$(BIN)/python -m pytest tests/chaos -q -m "not chaos_matrix"
 
 test-weights: models # what only tests use: a small English model, Debian's LibriVox clips
 	@bash requirements/system.sh test
@@ -54,8 +61,11 @@ test-integration: $(READY) ## real PostgreSQL and S3
 test-models: models test-weights ## real weights on real speech
 	$(BIN)/python -m pytest tests/models -q
 
-test-stack: models ## a whole running rayscribe, with real models
-	$(BIN)/python -m pytest tests/e2e -q
+test-stack: models test-weights ## a whole running rayscribe, with fake and with real models
+	$(STACK_TESTS)
+
+chaos: models ## every part of a running rayscribe killed, at every moment (takes 12 minutes)
+	$(BIN)/python -m pytest tests/chaos -q
 
 check: lint types contracts ## all fast gates
 

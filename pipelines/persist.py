@@ -64,7 +64,9 @@ async def publish(
 
 
 def _transcript(recording: Recording, models: Models, file_id: uuid.UUID) -> Transcript:
-    notes = list(recording.notes)
+    preparation = recording.preparation
+    cut = preparation.metadata.get("DecodingWarning") if preparation else None
+    notes = [*recording.notes, *([str(cut)] if cut else [])]
     if not recording.segments:
         notes.append(NO_SPEECH)
     diarization = recording.diarization

@@ -5,11 +5,15 @@ import json
 import shutil
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Self
 
+import httpx
 import minio
 import urllib3
+from joserfc import jwt
+from joserfc.jwk import OctKey
 
 from cluster.embedded.errors import EmbeddedError
 from cluster.embedded.postgres import plain_environment
@@ -31,6 +35,10 @@ READY_SECONDS = 60.0
 # `weed` waits a few seconds for its own parts before it exits.
 STOP_SECONDS = 15.0
 SOCKETS = Path("/tmp")  # noqa: S108 - SeaweedFS has it so
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+# SQLite commits with fsync; the default, LevelDB, writes names without.
+NAMES = '[sqlite]\nenabled = true\ndbFile = "data/names.db"\n'
+TOKEN_SECONDS = 60
 SERVERS = ("s3", "filer", "volume", "master", "admin")
 
 
@@ -40,6 +48,8 @@ class EmbeddedObjects:
     Args:
         directory: Created where it is missing: objects, credentials and ports.
         bucket: Exists once the server has started.
+        fsync: False loses objects when the machine crashes: for tests only. Where their names are
+            kept is decided at the first start.
         log: Where the server writes; `objects.log` in `directory` by default.
         instance: Whose the server is; by default `directory` is an installation of its own.
     """
@@ -51,6 +61,7 @@ class EmbeddedObjects:
         directory: Path,
         *,
         bucket: str = "rayscribe",
+        fsync: bool = True,
         log: Path | None = None,
         instance: str | None = None,
     ) -> None:
@@ -60,6 +71,7 @@ class EmbeddedObjects:
         self.bucket = bucket
         self.access_key = ACCESS_KEY
         self.child: Child | None = None
+        self._fsync = fsync
         self._ports: dict[str, int] = {}
 
     def __enter__(self) -> Self:
@@ -107,12 +119,22 @@ class EmbeddedObjects:
         weed = find_weed()
         self.stop()
         end_leftovers(self.mark, signal.SIGTERM, STOP_SECONDS)
-        make_private(self.directory / "data")
+        data = self.directory / "data"
+        if self._fsync and not data.exists():
+            write_private(self.directory / "filer.toml", NAMES)
+        make_private(data)
         self._write_credentials()
+        self._rebuild_index(weed)
         command = [str(weed), *self._options()]
         # It reads security.toml in its working directory.
         self.child = Child.start(self.mark, command, plain_environment(), self.log, self.directory)
         self.child.await_ready(self._answers, READY_SECONDS)
+        self._set_rule()
+
+    def rule(self) -> dict[str, bool | str]:
+        """How the server keeps what is put into the bucket, as it says itself."""
+        [rule] = self._ask_filer("GET").json()["locations"]
+        return dict(rule)
 
     def stop(self) -> None:
         """Stop the server; every object that was acknowledged is kept."""
@@ -135,6 +157,36 @@ class EmbeddedObjects:
             *("-s3.localSocket=s3.sock", "-filer.localSocket=filer.sock"),
             *(f"-{flag}={port}" for flag, port in self.ports.items()),
         ]
+
+    def _rebuild_index(self, weed: Path) -> None:
+        """Read where objects lie from the volumes, once after each start of the machine.
+
+        The server syncs its volumes, not their index; it refuses a volume whose index is torn.
+        """
+        seen, boot = self.directory / "boot_id", BOOT_ID.read_text()
+        if seen.exists() and seen.read_text() != boot:
+            command = [str(weed), "-logtostderr=true", "fix", str(self.directory / "data")]
+            fix = Child.start(self.mark, command, plain_environment(), self.log, self.directory)
+            if fix.process.wait():
+                raise EmbeddedError(f"cannot rebuild the index of objects: {fix.last_words()}")
+        write_private(seen, boot)
+
+    def _set_rule(self) -> None:
+        rule = {"locationPrefix": f"/buckets/{self.bucket}/", "fsync": self._fsync}
+        self._ask_filer("PUT", json.dumps({"locations": [rule]}))
+
+    def _ask_filer(self, method: str, body: str | None = None) -> httpx.Response:
+        key = OctKey.import_key(secret(self.directory / "signing_key"))
+        token = jwt.encode({"alg": "HS256"}, {"exp": int(time.time()) + TOKEN_SECONDS}, key)
+        url = f"http://{LOOPBACK}:{self.ports['filer.port']}/etc/seaweedfs/filer.conf"
+        headers = {"Authorization": f"Bearer {token}"}
+        try:
+            answer = httpx.request(method, url, content=body, headers=headers, trust_env=False)
+            return answer.raise_for_status()
+        except httpx.HTTPError as error:
+            raise EmbeddedError(
+                f"the rules of the object store: {error} (log: {self.log})"
+            ) from error
 
     def _write_credentials(self) -> None:
         credentials = [{"accessKey": self.access_key, "secretKey": self.secret_key}]

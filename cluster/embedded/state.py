@@ -22,7 +22,9 @@ LOCK = "lock"
 
 # Below the kernel's ephemeral range (32768), so that no outgoing connection takes one of them,
 # and above Ray's default worker ports (10002-19999).
-SERVICE_PORTS = range(20_000, 28_000)
+SERVICE_PORTS = range(20_000, 27_000)
+# The API's is chosen first and bound last: none of the others may take it meanwhile.
+API_PORTS = range(27_000, 28_000)
 
 # psutil computes start times from the boot time, which moves when the clock is set.
 CLOCK_TOLERANCE_SECONDS = 1.0
@@ -98,23 +100,24 @@ def is_free(port: int, host: str = LOOPBACK) -> bool:
     return True
 
 
-def ports(path: Path, names: Iterable[str]) -> dict[str, int]:
+def ports(path: Path, names: Iterable[str], among: range = SERVICE_PORTS) -> dict[str, int]:
     """A port for each name, kept in `path`: the same at every start, unless it is taken by then."""
     kept = json.loads(path.read_text()) if path.exists() else {}
     wanted = list(names)
-    chosen = {name: kept[name] for name in wanted if name in kept and is_free(kept[name])}
-    fresh = _free_ports(set(chosen.values()))
+    still = {name: port for name, port in kept.items() if port in among and is_free(port)}
+    chosen = {name: still[name] for name in wanted if name in still}
+    fresh = _free_ports(among, set(chosen.values()))
     chosen |= {name: next(fresh) for name in wanted if name not in chosen}
     if chosen != kept:
         write_private(path, json.dumps(chosen, indent=1))
     return chosen
 
 
-def _free_ports(taken: set[int]) -> Iterator[int]:
-    for port in random.sample(SERVICE_PORTS, len(SERVICE_PORTS)):
+def _free_ports(among: range, taken: set[int]) -> Iterator[int]:
+    for port in random.sample(among, len(among)):
         if port not in taken and is_free(port):
             yield port
-    raise EmbeddedError(f"no free port left in {SERVICE_PORTS.start}-{SERVICE_PORTS.stop - 1}")
+    raise EmbeddedError(f"no free port left in {among.start}-{among.stop - 1}")
 
 
 @dataclass(frozen=True, slots=True)

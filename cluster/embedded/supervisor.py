@@ -20,7 +20,14 @@ from cluster.embedded.objects import EmbeddedObjects, external_objects
 from cluster.embedded.postgres import EmbeddedPostgres, probe_database
 from cluster.embedded.processes import Child, Mark, adopt_orphans, end_leftovers, reap_orphans
 from cluster.embedded.ray_head import RayHead, logical_cpus
-from cluster.embedded.state import LOOPBACK, load_records, make_private, ports, save_records
+from cluster.embedded.state import (
+    API_PORTS,
+    LOOPBACK,
+    load_records,
+    make_private,
+    ports,
+    save_records,
+)
 from cluster.resources import DoesNotFit, check_fit
 from cluster.serve_config import APPLICATIONS, PROXY_MIDDLEWARES, Application, serve_config
 from cluster.settings import ApiSettings, Profile, Settings
@@ -316,7 +323,8 @@ def with_port(api: ApiSettings, data_dir: Path) -> ApiSettings:
     """The settings with a port of its own where 0 asks for any."""
     if api.port:
         return api
-    return api.model_copy(update={"port": ports(data_dir / "ports.json", ["api"])["api"]})
+    chosen = ports(data_dir / "ports.json", ["api"], API_PORTS)
+    return api.model_copy(update={"port": chosen["api"]})
 
 
 def _lives(part: Part) -> bool:

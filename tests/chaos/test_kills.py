@@ -3,7 +3,6 @@
 `make test` tries one moment per part, `make chaos` the matrix of parts and moments.
 """
 
-import subprocess
 import time
 import uuid
 from contextlib import closing
@@ -16,6 +15,7 @@ import pytest
 
 from rayscribe.api_client import ApiClient, Submitted
 from rayscribe.bootstrap import load_credential
+from tests.fixtures.media import ffmpeg
 from tests.fixtures.speech import sample
 from tests.fixtures.stack import Stack
 
@@ -80,9 +80,8 @@ CASES = [
 
 def submit(stack: Stack, folder: Path) -> Submitted:
     """Upload the recording: the same audio, and other bytes each time."""
-    path = folder / "recording.flac"
-    command = ["ffmpeg", "-v", "error", "-stream_loop", str(LOOPS - 1), "-i", str(sample())]
-    subprocess.run([*command, "-metadata", f"comment={uuid.uuid4()}", str(path)], check=True)
+    source = ("-stream_loop", str(LOOPS - 1), "-i", str(sample()))
+    path = ffmpeg(folder / "recording.flac", *source, "-metadata", f"comment={uuid.uuid4()}")
     with client(stack) as api:
         return api.submit(path, {}, lambda *_: None)
 

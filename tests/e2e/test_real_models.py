@@ -16,11 +16,15 @@ from tests.models.test_whisper import SLACK, wer
 pytestmark = [pytest.mark.stack, pytest.mark.models]
 
 
-def transcribed(stack: Stack, recording: Recording, folder: Path, form: str) -> str:
-    """The transcript as the command line writes it; another form needs no second run."""
+def exported(stack: Stack, recording: Recording, folder: Path, form: str) -> Path:
+    """The file that the command line writes; another form of it needs no second run."""
     arguments = [str(recording.path), "--format", form, "--output", str(folder)]
     stack.command("transcribe", *arguments, seconds=540)
-    return (folder / f"{recording.path.stem}.{form}").read_text()
+    return folder / f"{recording.path.stem}.{form}"
+
+
+def transcribed(stack: Stack, recording: Recording, folder: Path) -> dict[str, Any]:
+    return json.loads(exported(stack, recording, folder, "json").read_text())
 
 
 def text_of(transcript: dict[str, Any]) -> str:
@@ -36,12 +40,12 @@ def test_a_telephone_call(real_stack: Stack, tmp_path: Path):
     from pyannote.database.util import load_rttm
 
     call = telephone()
-    transcript = json.loads(transcribed(real_stack, call, tmp_path, "json"))
+    transcript = transcribed(real_stack, call, tmp_path)
     assert transcript["language"] == "en"
     # Measured: 17.3 %; the reference writes down what both say at once.
     assert wer(call.text, text_of(transcript)) <= 0.173 + SLACK
     assert list(transcript["speakers"]) == ["SPEAKER_00", "SPEAKER_01"]
-    [found] = load_rttm(transcribed(real_stack, call, tmp_path, "rttm")).values()
+    [found] = load_rttm(str(exported(real_stack, call, tmp_path, "rttm"))).values()
     # Measured: 5.2 %.
     assert error_rate(call.path.with_suffix(".rttm"), call.audio, found, 0.0) <= 0.1
 
@@ -56,9 +60,8 @@ def test_a_telephone_call(real_stack: Stack, tmp_path: Path):
 )
 def test_a_reader(real_stack: Stack, tmp_path: Path, find, language, word_timing, measured):
     recording = find()
-    transcript = json.loads(transcribed(real_stack, recording, tmp_path, "json"))
+    transcript = transcribed(real_stack, recording, tmp_path)
     assert (transcript["language"], transcript["word_timing"]) == (language, word_timing)
-    assert list(transcript["speakers"]) == ["SPEAKER_00"]
     assert wer(recording.text, text_of(transcript)) <= measured + SLACK
 
 
@@ -67,7 +70,7 @@ def test_a_reader(real_stack: Stack, tmp_path: Path, find, language, word_timing
 )
 def test_every_word_has_its_time(real_stack: Stack, tmp_path: Path, find):
     recording = find()
-    transcript = json.loads(transcribed(real_stack, recording, tmp_path, "json"))
+    transcript = transcribed(real_stack, recording, tmp_path)
     words = list(words_of(transcript))
     assert [word["word"] for word in words] == text_of(transcript).split()
     assert all(0 <= word["start"] <= word["end"] <= transcript["duration"] for word in words)

@@ -111,3 +111,28 @@ def test_it_survives_kill_with_what_was_put(tmp_path: Path) -> None:
         server.start()
         assert server.endpoint == endpoint
         assert get(server, "kept") == b"kept"
+
+
+def test_what_is_put_is_synced_and_its_name_too(server: EmbeddedObjects) -> None:
+    assert server.rule() == {"locationPrefix": "/buckets/media/", "fsync": True}
+    assert (server.directory / "data" / "names.db").stat().st_size > 0
+
+
+def test_tests_need_not_wait_for_the_disk(tmp_path: Path) -> None:
+    with EmbeddedObjects(tmp_path, bucket="media", fsync=False) as server:
+        assert not server.rule()["fsync"]
+        assert not (tmp_path / "data" / "names.db").exists()
+
+
+def test_a_torn_index_is_rebuilt_once_the_machine_has_started_again(tmp_path: Path) -> None:
+    with EmbeddedObjects(tmp_path, bucket="media") as server:
+        put(server, "kept", b"kept")
+        assert server.child
+        os.kill(server.child.process.pid, signal.SIGKILL)
+        server.stop()
+        os.truncate(tmp_path / "data" / "media_1.idx", 5)
+        (tmp_path / "boot_id").write_text("another start of the machine")
+
+        server.start()
+
+        assert get(server, "kept") == b"kept"

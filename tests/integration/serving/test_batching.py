@@ -1,10 +1,12 @@
 """Batches of different users' items: one on which the engine breaks fails alone."""
 
+from collections.abc import Sequence
+
 from serving.deployments.batching import separately
 from serving.errors import EngineFailed, LanguageUnsupported, SpeechUnavailable
 
 
-def work(items: list[int]) -> list[int]:
+def work(items: Sequence[int]) -> list[int]:
     if 13 in items:
         raise RuntimeError("the engine breaks on 13")
     return [item * 2 for item in items]
