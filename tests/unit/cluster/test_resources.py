@@ -71,6 +71,10 @@ def test_the_runner_is_not_autoscaled(settings: Make) -> None:
 
 
 def test_a_range_is_autoscaled(settings: Make) -> None:
-    options = deployment_options(Role.preparer, settings(), gpus=0)
-    assert options["autoscaling_config"] == {"min_replicas": 1, "max_replicas": 2}
+    options = deployment_options(Role.preparer, settings(), gpus=0, target_requests=4)
+    assert options["autoscaling_config"] == {
+        "min_replicas": 1,
+        "max_replicas": 2,
+        "target_ongoing_requests": 4,
+    }
     assert "num_replicas" not in options
