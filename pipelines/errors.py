@@ -16,7 +16,3 @@ class IllegalTransition(PipelineError):
     def __str__(self) -> str:
         """Name both states."""
         return f"A {self.before} task cannot become {self.after}."
-
-
-class TaskCancelled(PipelineError):
-    """The task was cancelled while it ran."""

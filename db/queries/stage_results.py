@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Mapping
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -44,8 +44,3 @@ async def save(
         )
         .on_conflict_do_nothing()
     )
-
-
-async def forget(session: AsyncSession, media_file_id: uuid.UUID) -> None:
-    """Drop a file's checkpoints."""
-    await session.execute(delete(StageResult).where(StageResult.media_file_id == media_file_id))
