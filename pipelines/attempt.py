@@ -84,6 +84,7 @@ class Attempt:
     slots: Slots
     interruption: Interruption | None = None
     work: asyncio.Task[None] | None = field(default=None, init=False)
+    written: bool = field(default=False, init=False)
 
     @property
     def held(self) -> Claim:
@@ -96,8 +97,8 @@ class Attempt:
         return self.work
 
     def interrupt(self, why: Interruption) -> None:
-        """Stop the work at its next await."""
-        if self.work is not None and self.interruption is None:
+        """Stop the work at its next await; what is written down is only being cleaned up."""
+        if self.work is not None and self.interruption is None and not self.written:
             self.interruption = why
             self.work.cancel()
 
@@ -107,6 +108,7 @@ class Attempt:
         ):
             try:
                 await self._until_written()
+                self.written = True
             except FenceLost:
                 log.warning("task lost to another runner")
             except StoreError as error:

@@ -24,6 +24,9 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 LOOPS = 10
 """Of the sample's 30 s."""
 END_SECONDS = 300
+EVENTS = """
+select type, payload ->> 'error_type' as reason from task_event where task_id = $1 order by id
+"""
 BEFORE = {"task.queued", "task.running"}
 """Events of a task that goes on."""
 TASK = """
@@ -39,32 +42,37 @@ class Part:
 
     Args:
         words: Found in the command lines of its processes, and of no others.
-        attempts: 2 where the attempt cannot go on without it, else 1.
+        attempts: 2 where the attempt may not go on without it, else 1.
+        reasons: Why the attempt is then said to have failed. Empty: its runner died with the part,
+            so nobody says so, and the lease ran out.
         moment: When `make test` kills it; None: only `make chaos` does.
     """
 
     words: str
     attempts: int
-    moment: str | None = None
+    reasons: frozenset[str | None] = frozenset()
+    moment: str | None = "transcribe"
 
 
+STORE, SPEECH = "store_unavailable", "speech_unavailable"
 PARTS = {
     # The runner asks again for the windows that were lost with it.
-    "transcriber": Part("ServeReplica:pipelines:Transcriber", 1, "transcribe"),
+    "transcriber": Part("ServeReplica:pipelines:Transcriber", 1),
     # A decoding cannot be taken up in its middle.
-    "preparer": Part("ServeReplica:pipelines:Preparer", 2),
-    # The attempt was its own; when the lease has run out, its successor begins another.
-    "runner": Part("ServeReplica:pipelines:Runner", 2, "transcribe"),
+    "preparer": Part("ServeReplica:pipelines:Preparer", 2, frozenset({SPEECH}), moment=None),
+    # The attempt was its own; its successor begins another.
+    "runner": Part("ServeReplica:pipelines:Runner", 2),
     # What was accepted does not need it.
-    "api": Part("ServeReplica:api:Api", 1, "transcribe"),
-    # A checkpoint that cannot be written, or audio that cannot be read, ends the attempt.
-    "postgres": Part("postgres -D", 2, "transcribe"),
-    "objects": Part("weed", 2, "transcribe"),
+    "api": Part("ServeReplica:api:Api", 1),
+    # Checkpoints wait for it, the reads between stages do not.
+    "postgres": Part("postgres -D", 2, frozenset({STORE})),
+    # The client asks four times within a second or two; the decoder reads the file from there.
+    "objects": Part("weed", 2, frozenset({STORE, SPEECH})),
     # Ray's head goes down with either, and the runner with it.
-    "gcs": Part("gcs_server", 2, "transcribe"),
-    "raylet": Part("raylet/raylet", 2),
+    "gcs": Part("gcs_server", 2),
+    "raylet": Part("raylet/raylet", 2, moment=None),
     # The other parts live on until the next `up` ends them, the runner too.
-    "supervisor": Part("rayscribe up", 2, "transcribe"),
+    "supervisor": Part("rayscribe up", 2),
 }
 CASES = [
     pytest.param(
@@ -148,12 +156,21 @@ def test_a_recording_survives_the_death_of(
     if name == "supervisor":
         assert "password" not in stack.up()
     task = await_end(stack, submitted.task_id)
-    assert (task["state"], task["error_message"]) == ("completed", None)
     assert task["finished_at"] > killed_at
-    assert task["attempt"] <= part.attempts
-    events = stack.query("select type from task_event where task_id = $1 order by id", task["id"])
-    assert [row["type"] for row in events if row["type"] not in BEFORE] == ["task.completed"]
-    counted = "select count(*) from transcript where media_file_id = $1"
-    assert stack.query(counted, task["media_file_id"])[0]["count"] == 1
+    assert_completed_once(stack, task, part)
     stack.await_health()
     assert exported(stack, submitted.file_id) == undisturbed
+
+
+def assert_completed_once(stack: Stack, task: asyncpg.Record, part: Part) -> None:
+    assert (task["state"], task["error_message"]) == ("completed", None)
+    events = stack.query(EVENTS, task["id"])
+    assert [event["type"] for event in events if event["type"] not in BEFORE] == ["task.completed"]
+    assert task["attempt"] <= part.attempts
+    if part.reasons:
+        reasons = [event["reason"] for event in events[1:] if event["type"] == "task.queued"]
+        assert len(reasons) == task["attempt"] - 1, events
+        assert part.reasons.issuperset(reasons)
+    count = "select count(*) from transcript where media_file_id = $1"
+    [transcripts] = stack.query(count, task["media_file_id"])
+    assert transcripts["count"] == 1

@@ -98,7 +98,8 @@ def test_orphans_are_found_when_their_parent_is_gone(start) -> None:
 
 
 def test_a_recorded_process_is_ended_even_without_a_mark() -> None:
-    with subprocess.Popen(["sleep", "600"]) as process:
+    # A shell that runs this in the background hands down an ignored SIGINT.
+    with subprocess.Popen(["env", "--default-signal=INT", "sleep", "600"]) as process:
         record = Record.of(process.pid)
         assert end_leftovers(Mark(OURS, "postgres"), signal.SIGINT, 10, record) == 1
         assert process.wait(5) == -signal.SIGINT
