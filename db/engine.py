@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from sqlalchemy import URL, make_url
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
     AsyncSession,
@@ -58,5 +58,19 @@ async def session_scope(sessions: Sessions) -> AsyncIterator[AsyncSession]:
     try:
         async with sessions() as session, session.begin():
             yield session
-    except (OperationalError, InterfaceError, OSError) as error:
+    except OSError as error:
         raise StoreUnavailable(f"database: {error}") from error
+    except DBAPIError as error:
+        if not _is_outage(error):
+            raise
+        raise StoreUnavailable(f"database: {error}") from error
+
+
+def _is_outage(error: DBAPIError) -> bool:
+    """Whether the server is away, overloaded or starting (SQLSTATE 08, 53, 57P).
+
+    SQLAlchemy makes no OperationalError of asyncpg's errors: these come as DBAPIError itself.
+    """
+    state = getattr(error.orig, "sqlstate", None) or ""
+    lost = isinstance(error, InterfaceError) or error.connection_invalidated
+    return lost or state.startswith(("08", "53", "57P"))
