@@ -1,5 +1,6 @@
 """Engine and sessions of the relational store."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -38,7 +39,10 @@ def create_engine(settings: DatabaseSettings) -> AsyncEngine:
         connect_args={
             # The server's own limit does not end a wait for a server that has gone.
             "command_timeout": settings.statement_timeout_seconds + 5,
-            "server_settings": {"statement_timeout": timeout, "application_name": "rayscribe"},
+            "server_settings": {
+                "statement_timeout": timeout,
+                "application_name": f"rayscribe {os.getpid()}",
+            },
         },
     )
 

@@ -18,6 +18,10 @@ class NotFound(StoreError):
         return f"There is no {self.kind} {self.key}."
 
 
+class DuplicateFile(StoreError):
+    """The user has another file with the same bytes, so this one cannot come back to life."""
+
+
 class FenceLost(StoreError):
     """The task was claimed again by somebody else: this writer's result must not be stored."""
 

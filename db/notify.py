@@ -1,6 +1,6 @@
 """Wake-up calls between processes: PostgreSQL channels that carry no data worth stealing."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import asyncpg
@@ -8,7 +8,12 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 TASKS = "rayscribe_tasks"
+"""Something to claim, or (payload CANCEL) to stop."""
+CANCEL = "cancel"
 EVENTS = "rayscribe_events"
+"""`<user id> <sequence>`: this user has a new event."""
+PROGRESS = "rayscribe_progress"
+"""`<user id> <task id>`: this task's row tells a new progress."""
 
 
 async def notify(session: AsyncSession, channel: str, payload: str = "") -> None:
@@ -18,15 +23,20 @@ async def notify(session: AsyncSession, channel: str, payload: str = "") -> None
 
 @asynccontextmanager
 async def listening(
-    url: str, channel: str, woken: Callable[[str], None]
+    url: str, channels: Mapping[str, Callable[[str], None]]
 ) -> AsyncIterator[asyncpg.Connection]:
-    """Call `woken(payload)` at each notification of `channel`, on a connection of its own.
+    """Call each channel's function with the payload of its notifications, on a connection of ours.
 
     The caller watches `connection.is_closed()`: a listener whose server went away hears nothing.
     """
     connection = await asyncpg.connect(url)
+
+    def told(_connection: object, _pid: int, channel: str, payload: object) -> None:
+        channels[channel](str(payload))
+
     try:
-        await connection.add_listener(channel, lambda *call: woken(str(call[3])))
+        for channel in channels:
+            await connection.add_listener(channel, told)
         yield connection
     finally:
         await connection.close()

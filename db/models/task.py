@@ -5,7 +5,17 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Identity, Index, String, UniqueConstraint, func, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Identity,
+    Index,
+    String,
+    UniqueConstraint,
+    func,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -62,6 +72,8 @@ class Task(Keyed, Updated, Base):
     stage: Mapped[str | None] = mapped_column(String(32))
     progress: Mapped[float] = mapped_column(default=0.0)
     eta_seconds: Mapped[float | None]
+    # Seconds that each stage took, in the attempt that completed.
+    timings: Mapped[dict[str, float]] = mapped_column(JSONB, default=dict, server_default="{}")
     error_type: Mapped[str | None] = mapped_column(String(64))
     error_message: Mapped[str | None]
     started_at: Mapped[datetime | None]
@@ -76,20 +88,49 @@ class Task(Keyed, Updated, Base):
             "run_after",
             postgresql_where=text("state IN ('queued', 'running', 'cancelling')"),
         ),
+        # The heads of the queue: the oldest of each user and lane.
+        Index(
+            "ix_task_waiting",
+            "user_id",
+            "lane",
+            "created_at",
+            "id",
+            postgresql_where=text("state = 'queued'"),
+        ),
+        # How much has been done lately.
+        Index(
+            "ix_task_completed",
+            "finished_at",
+            postgresql_where=text("state = 'completed'"),
+        ),
     )
 
 
+class QueueClock(Base):
+    """The one row whose lock makes claims follow each other, with what their order needs."""
+
+    __tablename__ = "queue_clock"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    # By lane, weighted audio seconds: where somebody starts who had nothing to do until now.
+    virtual_time: Mapped[dict[str, float]] = mapped_column(JSONB, default=dict)
+    # By lane: how often in a row its waiting tasks were passed over.
+    passed: Mapped[dict[str, int]] = mapped_column(JSONB, default=dict)
+
+    __table_args__ = (CheckConstraint("id = 1", name="one_row"),)
+
+
 class TaskEvent(Dated, Base):
-    """Something that happened to a task; append-only, numbered per user without gaps."""
+    """Something that a user's clients are told; append-only, numbered per user without gaps."""
 
     __tablename__ = "task_event"
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"))
     sequence: Mapped[int] = mapped_column(BigInteger)
-    task_id: Mapped[uuid.UUID] = mapped_column(
-        ForeignKey("task.id", ondelete="CASCADE"), index=True
-    )
+    # An event outlives what it is about: that a file was deleted is an event too.
+    task_id: Mapped[uuid.UUID | None] = mapped_column(index=True)
+    media_file_id: Mapped[uuid.UUID | None]
     type: Mapped[str] = mapped_column(String(64))
     payload: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
 

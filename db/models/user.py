@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy import ForeignKey, Index, String, func
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.base import Base, Dated, Keyed, Updated, text_enum
@@ -29,6 +30,9 @@ class User(Keyed, Updated, Base):
     is_active: Mapped[bool] = mapped_column(default=True)
     # Last sequence number given to one of this user's events (db.queries.events).
     event_sequence: Mapped[int] = mapped_column(default=0, server_default="0")
+    # Fair sharing (pipelines.schedule): by lane, audio seconds served over the weight.
+    served: Mapped[dict[str, float]] = mapped_column(JSONB, default=dict, server_default="{}")
+    share_weight: Mapped[float] = mapped_column(default=1.0, server_default="1")
 
     __table_args__ = (Index("uq_user_email_lower", func.lower(email), unique=True),)
 

@@ -1,18 +1,21 @@
 """Media files."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from db.errors import NotFound
+from db.errors import DuplicateFile, NotFound
 from db.models import FileStatus, MediaFile
 
-# Must be the predicate of the unique index uq_media_file_user_sha256.
+UNIQUE_BYTES = "uq_media_file_user_sha256"
+# Must be the predicate of that unique index.
 COUNTS_AS_DUPLICATE = MediaFile.status.not_in([FileStatus.failed, FileStatus.cancelled])
 
 
@@ -31,14 +34,18 @@ def readable_by(user_id: uuid.UUID) -> ColumnElement[bool]:
     return MediaFile.user_id == user_id
 
 
-async def get(session: AsyncSession, user_id: uuid.UUID, file_id: uuid.UUID) -> MediaFile:
-    """One file.
+async def get(
+    session: AsyncSession, user_id: uuid.UUID, file_id: uuid.UUID, *, lock: bool = False
+) -> MediaFile:
+    """One file; `lock` keeps its row as it is until this transaction ends.
 
     Raises:
         NotFound: there is none that this user may see.
     """
+    query = select(MediaFile).where(MediaFile.id == file_id, readable_by(user_id))
+    # Not its key: checkpoints and transcripts may be written meanwhile.
     file: MediaFile | None = await session.scalar(
-        select(MediaFile).where(MediaFile.id == file_id, readable_by(user_id))
+        query.with_for_update(key_share=True) if lock else query
     )
     if file is None:
         raise NotFound("file", str(file_id))
@@ -58,6 +65,23 @@ async def duplicate_of(session: AsyncSession, user_id: uuid.UUID, sha256: str) -
         )
     )
     return found
+
+
+@asynccontextmanager
+async def unless_duplicate(session: AsyncSession) -> AsyncIterator[None]:
+    """A part of a transaction that brings a failed file back to life.
+
+    Raises:
+        DuplicateFile: its bytes were uploaded again since, however close the race; this part of the
+            transaction is undone.
+    """
+    try:
+        async with session.begin_nested():
+            yield
+    except IntegrityError as error:
+        if UNIQUE_BYTES not in str(error.orig):
+            raise
+        raise DuplicateFile(UNIQUE_BYTES) from error
 
 
 async def add(session: AsyncSession, values: dict[str, Any]) -> MediaFile | None:

@@ -1,9 +1,9 @@
 """Checkpoints of stages."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -43,4 +43,13 @@ async def save(
             data=data,
         )
         .on_conflict_do_nothing()
+    )
+
+
+async def drop(session: AsyncSession, media_file_id: uuid.UUID, stages: Collection[str]) -> None:
+    """Forget what is stored of these stages: they are to be computed anew."""
+    await session.execute(
+        delete(StageResult).where(
+            StageResult.media_file_id == media_file_id, StageResult.stage.in_(stages)
+        )
     )

@@ -1,9 +1,10 @@
 """Reading tasks. Changing them is the business of pipelines.queue and pipelines.task_state."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.errors import NotFound
@@ -69,6 +70,19 @@ async def latest_of_file(session: AsyncSession, file_id: uuid.UUID) -> Task | No
     return task
 
 
+async def latest_of_files(
+    session: AsyncSession, file_ids: Collection[uuid.UUID]
+) -> Mapping[uuid.UUID, Task]:
+    """The newest task of each of these files."""
+    rows = await session.scalars(
+        select(Task)
+        .ext(distinct_on(Task.media_file_id))
+        .where(Task.media_file_id.in_(file_ids))
+        .order_by(Task.media_file_id, Task.created_at.desc(), Task.id)
+    )
+    return {task.media_file_id: task for task in rows if task.media_file_id}
+
+
 async def locked_active_of_file(session: AsyncSession, file_id: uuid.UUID) -> Sequence[Task]:
     """A file's tasks that are not over; no runner can claim them until this transaction ends."""
     rows = await session.scalars(
@@ -78,6 +92,12 @@ async def locked_active_of_file(session: AsyncSession, file_id: uuid.UUID) -> Se
         .with_for_update()
     )
     return rows.all()
+
+
+async def has_active(session: AsyncSession, file_id: uuid.UUID) -> bool:
+    """Whether a file has a task that is not over."""
+    found = select(Task.id).where(Task.media_file_id == file_id, Task.state.in_(ACTIVE)).limit(1)
+    return await session.scalar(found) is not None
 
 
 async def count_by_state(session: AsyncSession) -> Mapping[TaskState, int]:

@@ -1,0 +1,106 @@
+"""Work on other stores that is still to be done."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from db.models import Destination, OutboxEntry
+
+NOW = timedelta(0)
+
+
+async def add(
+    session: AsyncSession,
+    destination: Destination,
+    subject: str,
+    payload: Mapping[str, Any],
+    after: timedelta = NOW,
+) -> None:
+    """Note work that is due `after` from now; noted again, the later word counts."""
+    statement = insert(OutboxEntry).values(
+        destination=destination,
+        subject=subject,
+        payload=dict(payload),
+        due_at=func.now() + after,
+        attempts=0,
+    )
+    await session.execute(
+        statement.on_conflict_do_update(
+            index_elements=[OutboxEntry.destination, OutboxEntry.subject],
+            set_={
+                "payload": statement.excluded.payload,
+                "due_at": statement.excluded.due_at,
+                # Grows, so that who is at work on the older entry does not remove this one.
+                "attempts": OutboxEntry.attempts + 1,
+            },
+        )
+    )
+
+
+async def drop(session: AsyncSession, destination: Destination, subject: str) -> None:
+    """Forget work that is done, or no longer needed."""
+    await session.execute(
+        delete(OutboxEntry).where(
+            OutboxEntry.destination == destination, OutboxEntry.subject == subject
+        )
+    )
+
+
+async def take(
+    session: AsyncSession, destination: Destination, limit: int, lease: timedelta
+) -> Sequence[OutboxEntry]:
+    """Entries that are due, oldest first; nobody else takes them until the lease has run out."""
+    due = (
+        select(OutboxEntry.id)
+        .where(OutboxEntry.destination == destination, OutboxEntry.due_at <= func.now())
+        .order_by(OutboxEntry.due_at, OutboxEntry.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    rows = await session.scalars(
+        update(OutboxEntry)
+        .where(OutboxEntry.id.in_(due.scalar_subquery()))
+        .values(due_at=func.now() + lease, attempts=OutboxEntry.attempts + 1)
+        .returning(OutboxEntry)
+        .execution_options(synchronize_session=False)
+    )
+    return sorted(rows.all(), key=lambda entry: entry.id)
+
+
+async def done(session: AsyncSession, entry: OutboxEntry) -> None:
+    """Remove an entry, unless it was noted anew meanwhile."""
+    await session.execute(
+        delete(OutboxEntry).where(
+            OutboxEntry.id == entry.id, OutboxEntry.attempts == entry.attempts
+        )
+    )
+
+
+async def postpone(
+    session: AsyncSession, entry: OutboxEntry, after: timedelta, error: str | None
+) -> None:
+    """Leave an entry for later."""
+    await session.execute(
+        update(OutboxEntry)
+        .where(OutboxEntry.id == entry.id, OutboxEntry.attempts == entry.attempts)
+        .values(due_at=func.now() + after, last_error=error)
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def waiting(session: AsyncSession) -> Mapping[Destination, tuple[int, float]]:
+    """By destination: how many entries are due, and for how many seconds the oldest has been."""
+    rows = await session.execute(
+        select(
+            OutboxEntry.destination,
+            func.count(),
+            func.extract("epoch", func.now() - func.min(OutboxEntry.due_at)),
+        )
+        .where(OutboxEntry.due_at <= func.now())
+        .group_by(OutboxEntry.destination)
+    )
+    return {destination: (count, float(age)) for destination, count, age in rows}
