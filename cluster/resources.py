@@ -28,6 +28,12 @@ ON_GPU = frozenset({Role.transcriber, Role.aligner, Role.speaker_segmenter, Role
 """Roles whose models run on a GPU where the cluster has one."""
 
 
+HEALTH_CHECK = {"health_check_period_s": 5, "health_check_timeout_s": 10}
+"""How Serve asks model replicas whether they are well. It replaces one after three failures in a
+row (REPLICA_HEALTH_CHECK_UNHEALTHY_THRESHOLD in Ray 2.60, no option): a replica that is frozen and
+answers nothing is given up after 5 + 3 x 10 s."""
+
+
 class DoesNotFit(Exception):
     """The replicas ask for more than the cluster has."""
 
@@ -72,6 +78,8 @@ def deployment_options(
     another one starts; fewer than a batch, and batches would never fill.
     """
     options: dict[str, Any] = {"ray_actor_options": ray_actor_options(role, settings, gpus)}
+    if role not in {Role.runner, Role.api}:
+        options |= HEALTH_CHECK
     allowed = bounds(role, settings)
     if allowed.minimum == allowed.maximum:
         options["num_replicas"] = allowed.minimum

@@ -62,6 +62,9 @@ class DatabaseSettings(Group):
         60, validation_alias="RAYSCRIBE_DB_STATEMENT_TIMEOUT_SECONDS"
     )
     """A statement that runs longer is ended: it holds a connection that others wait for."""
+    max_guarded_requests: Count = Field(20, validation_alias="RAYSCRIBE_DB_MAX_GUARDED_REQUESTS")
+    """Requests with an `Idempotency-Key` that one API replica works on at a time: each holds a
+    connection, besides those above, until its answer."""
 
 
 class ObjectSettings(Group):
@@ -174,6 +177,9 @@ class SpeechSettings(Group):
     """How long a batch waits for more windows."""
     max_concurrent_batches: Count = 2
     """Batches of one replica at a time."""
+    stuck_batch_seconds: Seconds = 120
+    """A batch that runs longer than this, and than 20 times the slowest one so far, is stuck: its
+    replica is replaced. Raise it where the first batch of a large model takes longer."""
     segmentation_batch_size: Count = 8
     """Chunks per pass. On a CPU 8 costs 2.4 CPU-s per minute of audio, 32 costs 3.2."""
     embedding_batch_size: Count = 32
@@ -240,6 +246,11 @@ class RunnerSettings(Group):
     """Replicas of the runner."""
     max_tasks: Count = 8
     """Tasks that one runner works on at a time."""
+    max_tasks_per_user: Count = 6
+    """Tasks of one user that are worked on at a time, over all runners: below the one before, so
+    that somebody else's recording finds a place at once."""
+    lane_patience: Count = 10
+    """How often in a row waiting tasks of a lane may be passed over for those of a better one."""
     lease_seconds: Seconds = 60
     """After so long without a heartbeat a task is another runner's to claim."""
     heartbeat_seconds: Seconds = 10
@@ -261,8 +272,45 @@ class RunnerSettings(Group):
     """The same for all tasks of a runner together."""
     window_retries: Count = 3
     """How often a window is asked for again in one attempt."""
+    stage_base_seconds: Seconds = 600
+    """A stage is given up after this, and the next times what it takes here."""
+    stage_slack: Annotated[float, Field(ge=1)] = 10
+    """Times the slowest recent recording's seconds per audio second (real time before there is
+    one)."""
     call_timeout_seconds: Seconds = 600
     """A replica that has not answered by then is given up and the call made again."""
+
+
+class QueueSettings(Group):
+    """How much may wait."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="RAYSCRIBE_QUEUE_", extra="ignore", frozen=True, populate_by_name=True
+    )
+
+    max_hours_per_user: Seconds = 500
+    """Hours of audio that one user may have waiting; more is refused with 429."""
+    max_hours: Seconds = 5000
+    """The same for all users together: what cannot be done within days is refused now."""
+
+
+class MaintenanceSettings(Group):
+    """What runners do besides tasks."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="RAYSCRIBE_MAINTENANCE_", extra="ignore", frozen=True, populate_by_name=True
+    )
+
+    interval_seconds: Seconds = 60
+    """How often leftovers are swept and old rows dropped."""
+    outbox_poll_seconds: Seconds = 5
+    """How often work for other stores is looked for."""
+    outbox_retry_seconds: Seconds = 10
+    """Pause after a store failed; doubled for each further failure, up to an hour."""
+    event_retention_days: Count = 30
+    """Events older than this are dropped; a client that was away longer starts anew."""
+    idempotency_retention_hours: Count = 24
+    """How long the answer to an `Idempotency-Key` is kept."""
 
 
 class RaySettings(Group):
@@ -304,5 +352,7 @@ class Settings:
         self.speech = SpeechSettings()
         self.replicas = ReplicaSettings()
         self.runner = RunnerSettings()
+        self.queue = QueueSettings()
+        self.maintenance = MaintenanceSettings()
         self.ray = RaySettings()
         self.logs = LogSettings()

@@ -19,6 +19,7 @@ class SpeechArguments:
     batch_size: int
     batch_wait_seconds: float
     max_concurrent_batches: int
+    stuck_batch_seconds: float
     diarization_model: str
     alignment_model: str
     segmentation_batch_size: int
@@ -51,6 +52,7 @@ def speech_arguments(settings: Settings, gpus: float) -> SpeechArguments:
         batch_size=choice.batch_size,
         batch_wait_seconds=speech.batch_wait_seconds,
         max_concurrent_batches=speech.max_concurrent_batches,
+        stuck_batch_seconds=speech.stuck_batch_seconds,
         diarization_model=choice.diarization,
         alignment_model=choice.alignment,
         segmentation_batch_size=speech.segmentation_batch_size,

@@ -84,3 +84,10 @@ class SpeechUnavailable(SpeechError):
 
     code = "speech_unavailable"
     retryable = True
+
+
+class DeadlineExceeded(SpeechError):
+    """A stage took far longer than such recordings take here."""
+
+    code = "deadline_exceeded"
+    retryable = True

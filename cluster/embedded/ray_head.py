@@ -45,6 +45,8 @@ LOCAL = {
     "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
     # Process titles would overwrite the environment in /proc, and with it the mark.
     "SPT_NOENV": "1",
+    # A replica that is frozen or stuck will not end its calls: they are made again elsewhere.
+    "RAY_SERVE_FORCE_STOP_UNHEALTHY_REPLICAS": "1",
     "RAY_AUTH_MODE": "token",
     "RAY_DISABLE_DOCKER_CPU_WARNING": "1",
 }

@@ -19,6 +19,7 @@ class Aligner(EngineReplica):
             size=arguments.batch_size,
             wait_seconds=0.0,
             concurrent=arguments.max_concurrent_batches,
+            stuck_seconds=arguments.stuck_batch_seconds,
         )
         self.batchers = {"align": self._align}
 

@@ -15,8 +15,8 @@ log = structlog.get_logger(__name__)
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-STUCK_SECONDS = 600.0
-"""A batch that runs longer is stuck: check_health fails, and Serve replaces the replica."""
+SLOWER_THAN_SLOWEST = 20
+"""A batch is stuck only when it takes so many times what the slowest one has taken here."""
 
 
 @dataclass(slots=True)
@@ -26,6 +26,14 @@ class BatchCounter:
     batches: int = 0
     items: int = 0
     busy_seconds: float = 0.0
+    slowest_seconds: float = 0.0
+
+    def note(self, items: int, seconds: float) -> None:
+        """A batch has ended."""
+        self.batches += 1
+        self.items += items
+        self.busy_seconds += seconds
+        self.slowest_seconds = max(self.slowest_seconds, seconds)
 
 
 def separately(
@@ -56,8 +64,10 @@ class Batcher(Generic[Item, Result]):
         size: int,
         wait_seconds: float,
         concurrent: int,
+        stuck_seconds: float,
     ) -> None:
         self._pool = pool
+        self._stuck_seconds = stuck_seconds
         self._running: dict[int, float] = {}
         self.counter = BatchCounter()
 
@@ -81,9 +91,7 @@ class Batcher(Generic[Item, Result]):
             return separately(work, items)
         finally:
             del self._running[key]
-            self.counter.batches += 1
-            self.counter.items += len(items)
-            self.counter.busy_seconds += time.monotonic() - started
+            self.counter.note(len(items), time.monotonic() - started)
 
     async def __call__(self, item: Item) -> Result:
         """The result of one item; an item that failed alone raises its own error."""
@@ -93,7 +101,12 @@ class Batcher(Generic[Item, Result]):
         return result
 
     def check(self) -> None:
-        """Raise when a batch has been running for too long."""
+        """Raise when a batch is stuck: Serve then replaces the replica, whose calls fail."""
+        # Measured: what is stuck for one model on one machine is an ordinary batch elsewhere.
+        limit = max(self._stuck_seconds, SLOWER_THAN_SLOWEST * self.counter.slowest_seconds)
         now = time.monotonic()
-        if any(now - started > STUCK_SECONDS for started in list(self._running.values())):
-            raise RuntimeError(f"a batch has been running for over {STUCK_SECONDS:.0f} s")
+        if any(now - started > limit for started in list(self._running.values())):
+            slowest = self.counter.slowest_seconds
+            raise RuntimeError(
+                f"a batch has been running for over {limit:.1f} s; the slowest took {slowest:.1f} s"
+            )

@@ -21,6 +21,7 @@ class SpeakerEmbedder(EngineReplica):
             size=SPANS,
             wait_seconds=arguments.batch_wait_seconds,
             concurrent=1,
+            stuck_seconds=arguments.stuck_batch_seconds,
         )
         self.batchers = {"embed": self._embed}
 

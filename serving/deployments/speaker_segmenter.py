@@ -22,6 +22,7 @@ class SpeakerSegmenter(EngineReplica):
             size=SPANS,
             wait_seconds=arguments.batch_wait_seconds,
             concurrent=1,
+            stuck_seconds=arguments.stuck_batch_seconds,
         )
         self.batchers = {"segment": self._segment}
 

@@ -30,6 +30,7 @@ class Transcriber(EngineReplica):
             size=arguments.batch_size,
             wait_seconds=arguments.batch_wait_seconds,
             concurrent=arguments.max_concurrent_batches,
+            stuck_seconds=arguments.stuck_batch_seconds,
         )
 
     async def transcribe(self, request: WindowRequest) -> WindowText:

@@ -4,6 +4,7 @@ import hashlib
 import os
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +48,8 @@ AUDIBLE = 50
 """Mean absolute sample above which a stretch counts as speech."""
 PACE = "RAYSCRIBE_FAKE_SECONDS"
 """Environment: seconds that the transcriber takes for a window, so that tests can disturb it."""
+JOURNAL = "RAYSCRIBE_FAKE_JOURNAL"
+"""Environment: a file that gets a line for each window transcribed, so that tests can count."""
 
 
 def _digest(audio: Pcm) -> bytes:
@@ -60,6 +63,7 @@ class FakeTranscriber:
 
     def __init__(self) -> None:
         self._seconds = float(os.environ.get(PACE, "0"))
+        self._journal = os.environ.get(JOURNAL)
 
     def load(self) -> None:
         """Nothing to load."""
@@ -71,6 +75,9 @@ class FakeTranscriber:
     def transcribe(self, requests: Sequence[WindowRequest]) -> list[WindowText | SpeechError]:
         """The text of each window."""
         time.sleep(self._seconds * len(requests))
+        if self._journal:
+            with Path(self._journal).open("a") as journal:
+                journal.writelines(f"{_digest(request.audio).hex()}\n" for request in requests)
         return [self._one(request) for request in requests]
 
     @staticmethod
