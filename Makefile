@@ -43,7 +43,7 @@ run: models ## start everything, transcribe the bundled sample, keep serving
 	$(BIN)/python -m rayscribe up --demo
 
 test: models test-weights ## all tests that a fresh clone can run
-	$(BIN)/python -m pytest tests/unit tests/architecture -q -W error
+	$(BIN)/python -m pytest tests/unit tests/architecture tests/simulation -q -W error
 	$(BIN)/python -m pytest tests/integration tests/contract tests/models -q
 	$(STACK_TESTS)
 	$(BIN)/python -m pytest tests/chaos -q -m "not chaos_matrix"
@@ -52,8 +52,8 @@ test-weights: models # what only tests use: a small English model, Debian's Libr
 	@bash requirements/system.sh test
 	$(BIN)/python -m rayscribe models tiny.en --fetch
 
-test-unit: $(READY) ## unit tests only
-	$(BIN)/python -m pytest tests/unit tests/architecture -q -W error
+test-unit: $(READY) ## unit tests and the simulation
+	$(BIN)/python -m pytest tests/unit tests/architecture tests/simulation -q -W error
 
 test-integration: $(READY) ## real PostgreSQL and S3
 	$(BIN)/python -m pytest tests/integration tests/contract -q

@@ -11,19 +11,22 @@ from typing import Any
 
 import structlog
 
-from cluster.settings import RunnerSettings, SpeechSettings
+from cluster.settings import MaintenanceSettings, RunnerSettings, SpeechSettings
 from db.engine import Sessions, session_scope
 from db.errors import FenceLost, StoreError, StoreUnavailable
-from db.models import MediaFile, Task, TaskState
+from db.models import MediaFile, Task
 from db.objects.port import ObjectStore
-from pipelines import online, persist, queue
+from pipelines import leftovers, online, persist, queue
 from pipelines.checkpoints import StoredCheckpoints
+from pipelines.errors import IllegalTransition
+from pipelines.pace import Pace
 from pipelines.plan import SHARE, plan
 from pipelines.progress import ProgressMeter
 from pipelines.queue import Claim
 from pipelines.recordings import RecordingAudio
+from pipelines.slots import FairSlots
 from pipelines.stages.base import Context, Models, Options, Recording
-from pipelines.task_state import TERMINAL, transition
+from pipelines.task_state import TERMINAL, Failure
 from serving.errors import SpeechError
 from serving.ports import Ports
 from serving.speech import MediaSource, SpeakerBounds
@@ -56,22 +59,29 @@ class RunnerParts:
     speech: SpeechSettings
     database_url: str
     block_seconds: int
+    max_audio_seconds: float
+    maintenance: MaintenanceSettings
 
 
 @dataclass(slots=True)
-class Slots:
-    """How many parts may be outstanding over all tasks of a runner."""
+class Shared:
+    """What the attempts of a runner share: places, and how fast things go."""
 
-    windows: asyncio.Semaphore
-    spans: asyncio.Semaphore
+    windows: FairSlots
+    spans: FairSlots
+    pace: Pace
 
     @classmethod
-    def of(cls, windows: int, spans: int) -> "Slots":
-        """So many of each."""
-        return cls(asyncio.Semaphore(windows), asyncio.Semaphore(spans))
+    def of(cls, settings: RunnerSettings) -> "Shared":
+        """As the operator set it."""
+        return cls(
+            FairSlots(settings.max_outstanding_windows, settings.lane_patience),
+            FairSlots(settings.max_outstanding_spans, settings.lane_patience),
+            Pace(settings.stage_base_seconds, settings.stage_slack),
+        )
 
-    def of_stage(self, stage: str) -> asyncio.Semaphore:
-        """Those that count for a stage."""
+    def slots(self, stage: str) -> FairSlots:
+        """The places that count for a stage."""
         return self.spans if stage == SPANS else self.windows
 
 
@@ -81,7 +91,8 @@ class Attempt:
 
     parts: RunnerParts
     task: Task
-    slots: Slots
+    shared: Shared
+    suspect: bool = False
     interruption: Interruption | None = None
     work: asyncio.Task[None] | None = field(default=None, init=False)
     written: bool = field(default=False, init=False)
@@ -115,13 +126,15 @@ class Attempt:
                 # The lease ends by itself, and another claim finds the task.
                 log.warning("the end of an attempt was not written", error=str(error))
             else:
-                await self._clean_up()
+                await self._clean_up_or_leave()
 
     async def _until_written(self) -> None:
         try:
             await self._run()
-        except FenceLost:
-            raise
+        except (FenceLost, IllegalTransition):
+            # Somebody cancelled while the result was being stored, or has the task now.
+            async with session_scope(self.parts.sessions) as session:
+                await queue.stopped(session, self.held)
         except asyncio.CancelledError:
             # Cancelled once to stop the plan; what follows is writing it down.
             await asyncio.shield(self._interrupted())
@@ -147,8 +160,7 @@ class Attempt:
                 raise FenceLost(f"task {self.task.id} was claimed by another runner")
             case Interruption.cancelled:
                 async with session_scope(self.parts.sessions) as session:
-                    task = await queue.held_task(session, self.held)
-                    await transition(session, task, TaskState.cancelled)
+                    await queue.stopped(session, self.held)
             case Interruption.drain:
                 async with session_scope(self.parts.sessions) as session:
                     await queue.release(session, self.held)
@@ -160,12 +172,11 @@ class Attempt:
         """Queue again what may pass while attempts remain, else fail with the reason."""
         log.warning("attempt failed", error_type=error_type, error=message, retryable=retryable)
         settings = self.parts.settings
+        failure = Failure(error_type, message, retryable)
         for pause in (1.0, 2.0, 4.0, 8.0, 0.0):
             try:
                 async with session_scope(self.parts.sessions) as session:
-                    await queue.give_up(
-                        session, self.held, settings, error_type, message, retryable=retryable
-                    )
+                    await queue.give_up(session, self.held, settings, failure)
             except StoreUnavailable:
                 if not pause:
                     raise
@@ -176,6 +187,9 @@ class Attempt:
     async def _run(self) -> None:
         async with session_scope(self.parts.sessions) as session:
             file = await session.get_one(MediaFile, self.task.media_file_id)
+            await leftovers.note(
+                session, self._audio(file).prefix, leftovers.KeptWhile.task_active, file.id
+            )
         log.info("task started", attempt=self.task.attempt, file_id=str(file.id))
         async with self._context(file) as context:
             options = options_of(self.task.options, self.parts.speech)
@@ -188,8 +202,15 @@ class Attempt:
         log.info("task completed", segments=len(recording.segments))
 
     def _audio(self, file: MediaFile) -> RecordingAudio:
-        prefix = f"{file.object_key}.recording"
+        # A task's own: what one leaves behind is not pulled away under the next.
+        prefix = f"{file.object_key}.recording/{self.task.id}"
         return RecordingAudio(self.parts.objects, prefix, self.parts.block_seconds)
+
+    async def _clean_up_or_leave(self) -> None:
+        try:
+            await self._clean_up()
+        except StoreError as error:
+            log.warning("decoded audio is left to the sweeper", error=str(error))
 
     async def _clean_up(self) -> None:
         """Drop the decoded audio of a task that has ended; one that goes on needs it."""
@@ -197,7 +218,10 @@ class Attempt:
             task = await session.get(Task, self.task.id)
             file = await session.get(MediaFile, self.task.media_file_id)
         if task is not None and task.state in TERMINAL and file is not None:
-            await self._audio(file).delete()
+            audio = self._audio(file)
+            await audio.delete()
+            async with session_scope(self.parts.sessions) as session:
+                await leftovers.forget(session, audio.prefix)
 
     async def _keep_thumbnail(self, file: MediaFile, recording: Recording) -> str | None:
         if recording.preparation is None or recording.preparation.thumbnail is None:
@@ -216,15 +240,17 @@ class Attempt:
                     session, self.held, stage=stage, progress=progress, eta_seconds=eta_seconds
                 )
 
-        own = Slots.of(
-            settings.max_outstanding_windows_per_task, settings.max_outstanding_spans_per_task
-        )
+        own = {
+            SPANS: asyncio.Semaphore(settings.max_outstanding_spans_per_task),
+            "windows": asyncio.Semaphore(settings.max_outstanding_windows_per_task),
+        }
 
         @asynccontextmanager
         async def slot(stage: str) -> AsyncIterator[None]:
             async with AsyncExitStack() as stack:
-                await stack.enter_async_context(own.of_stage(stage))
-                await stack.enter_async_context(self.slots.of_stage(stage))
+                await stack.enter_async_context(own.get(stage, own["windows"]))
+                shared = self.shared.slots(stage)
+                await stack.enter_async_context(shared.take(self.task.user_id, self.task.lane))
                 yield
 
         meter = ProgressMeter(SHARE, write)
@@ -235,7 +261,9 @@ class Attempt:
                 audio=self._audio(file),
                 checkpoints=StoredCheckpoints(self.parts.sessions, self.held, file.id),
                 progress=meter,
+                pace=self.shared.pace,
                 slot=slot,
+                audio_seconds=self.task.audio_seconds or self.parts.max_audio_seconds,
                 last_attempt=self.task.attempt >= settings.max_attempts,
                 retries=settings.window_retries,
             )

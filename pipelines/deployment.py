@@ -1,5 +1,7 @@
 """Runner: the Serve deployment that pulls work; it does no heavy work on its loop."""
 
+import os
+import socket
 from typing import Any
 
 from ray import serve
@@ -34,6 +36,8 @@ class Runner:
             speech=settings.speech,
             database_url=settings.database.url.get_secret_value(),
             block_seconds=settings.media.block_seconds,
+            max_audio_seconds=settings.media.max_audio_seconds,
+            maintenance=settings.maintenance,
         )
         self._runner: TaskRunner | None = None
 
@@ -41,7 +45,9 @@ class Runner:
         """Serve's first call on the replica's event loop, before it is ready: start claiming."""
         if self._runner is None:
             context = serve.get_replica_context()
-            self._runner = TaskRunner(self._parts, f"{context.replica_tag}")
+            # Says to an operator which process has a task.
+            owner = f"{context.replica_tag}@{socket.gethostname()}:{os.getpid()}"
+            self._runner = TaskRunner(self._parts, owner)
             self._runner.start()
 
     def check_health(self) -> None:

@@ -16,3 +16,16 @@ class IllegalTransition(PipelineError):
     def __str__(self) -> str:
         """Name both states."""
         return f"A {self.before} task cannot become {self.after}."
+
+
+class QueueFull(PipelineError):
+    """Too much audio is waiting already; later there is room."""
+
+    def __init__(self, message: str, retry_after_seconds: int) -> None:
+        super().__init__(message, retry_after_seconds)
+        self.message = message
+        self.retry_after_seconds = retry_after_seconds
+
+    def __str__(self) -> str:
+        """Say what is full."""
+        return self.message

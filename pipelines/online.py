@@ -1,12 +1,14 @@
 """Runs one recording through a plan."""
 
+import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from pipelines.plan import OPTIONAL, Step
 from pipelines.stages.base import Context, Recording, Stage, together
-from serving.errors import SpeechError
+from serving.errors import DeadlineExceeded, SpeechError
 
 
 async def run(recording: Recording, steps: Sequence[Step], context: Context) -> Recording:
@@ -18,15 +20,31 @@ async def run(recording: Recording, steps: Sequence[Step], context: Context) -> 
     for step in steps:
         for change in await together(_run(stage, recording, context) for stage in step):
             notes = recording.notes + tuple(change.get("notes", ()))
-            recording = replace(recording, **{**change, "notes": notes})
+            timings = {**recording.timings, **change.get("timings", {})}
+            changes = {**change, "notes": notes, "timings": timings}
+            recording = replace(recording, **changes)
     return recording
 
 
 async def _run(stage: Stage, recording: Recording, context: Context) -> Mapping[str, Any]:
     try:
-        return await stage.run(recording, context)
+        return await _timed(stage, recording, context)
     except SpeechError as error:
         # What may pass is worth another attempt of the task; the checkpoints make it cheap.
         if stage.name not in OPTIONAL or (error.retryable and not context.last_attempt):
             raise
         return {"notes": (f"{stage.name} failed: {error.message}",)}
+
+
+async def _timed(stage: Stage, recording: Recording, context: Context) -> Mapping[str, Any]:
+    """A stage within its deadline, and the seconds it took."""
+    started = time.monotonic()
+    limit = context.pace.deadline_seconds(stage.name, recording.duration or context.audio_seconds)
+    try:
+        async with asyncio.timeout(limit) as deadline:
+            change = await stage.run(recording, context)
+    except TimeoutError as error:
+        if not deadline.expired():
+            raise
+        raise DeadlineExceeded(f"{stage.name} had not ended after {limit:.0f} s.") from error
+    return {**change, "timings": {stage.name: round(time.monotonic() - started, 3)}}

@@ -5,11 +5,10 @@ import uuid
 from sqlalchemy import delete, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from db.models import MediaFile, Segment, Speaker, TaskState, Transcript
-from pipelines import queue
+from db.models import MediaFile, Segment, Speaker, Transcript
+from pipelines import queue, task_state
 from pipelines.queue import Claim
 from pipelines.stages.base import Models, Recording
-from pipelines.task_state import transition
 from serving.speech import SpeakerTurn, Word
 
 NO_SPEECH = "No speech was found in this recording."
@@ -25,10 +24,12 @@ async def publish(
     """Replace the file's transcript and complete the task, in this one transaction.
 
     Raises:
-        FenceLost: another runner has the task; nothing is stored.
+        FenceLost: another runner has the task, or it was cancelled meanwhile; nothing is stored.
+        IllegalTransition: it is being cancelled.
     """
-    # The row is locked by the transition at the end: heartbeats must not wait for these inserts.
+    # The row is locked by the step at the end: heartbeats must not wait for these inserts.
     task = await queue.held_task(session, held, lock=False)
+    step = task_state.on_success(task)
     if task.media_file_id is None:
         raise ValueError(f"task {task.id} has no file to publish to")
     file_id = task.media_file_id
@@ -39,6 +40,18 @@ async def publish(
     session.add_all([transcript, *speakers.values()])
     await session.flush()
     session.add_all(_segments(recording, transcript.id, speakers))
+    await queue.write(
+        session,
+        task,
+        step,
+        stage="completed",
+        progress=1.0,
+        eta_seconds=0.0,
+        timings=dict(recording.timings),
+        error_type=None,
+        error_message=None,
+    )
+    # After the task, as everybody locks them.
     await session.execute(
         update(MediaFile)
         .where(MediaFile.id == file_id)
@@ -50,16 +63,6 @@ async def publish(
             thumbnail_key=thumbnail_key,
         )
         .execution_options(synchronize_session=False)
-    )
-    await transition(
-        session,
-        task,
-        TaskState.completed,
-        stage="completed",
-        progress=1.0,
-        eta_seconds=0.0,
-        error_type=None,
-        error_message=None,
     )
 
 

@@ -1,27 +1,42 @@
 """The task queue: rows of the `task` table, claimed under a lease and a fence.
 
-Times are the database's. A claim skips rows that others have locked, takes those that are queued
-and due, and those whose lease ran out: their runner is taken for dead.
+Times are the database's. What happens to a row is decided in `pipelines.task_state`, whose turn it
+is in `pipelines.schedule`; this module reads and writes.
 """
 
 import random
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import Interval, and_, case, func, or_, select, tuple_, update
+from sqlalchemy import Interval, and_, case, exists, func, not_, or_, select, tuple_, update
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from cluster.settings import RunnerSettings
 from db.errors import FenceLost
-from db.models import Lane, Task, TaskKind, TaskState
-from db.notify import TASKS, notify
+from db.models import (
+    FileStatus,
+    Lane,
+    MediaFile,
+    QueueClock,
+    Task,
+    TaskKind,
+    TaskState,
+    Transcript,
+    User,
+)
+from db.notify import CANCEL, PROGRESS, TASKS, notify
 from db.queries import events
-from pipelines.task_state import transition
+from pipelines import schedule, task_state
+from pipelines.notices import Notice, task_status
+from pipelines.schedule import Clock, Head, Limits, Share
+from pipelines.task_state import TERMINAL, Failure, Step
 
-LANE_ORDER = case({lane.value: rank for rank, lane in enumerate(Lane)}, value=Task.lane)
-EXHAUSTED = "attempts_exhausted"
+HELD = (TaskState.running, TaskState.cancelling)
+
+Number = TypeVar("Number", int, float)
 
 
 def _seconds(value: float) -> Any:
@@ -34,6 +49,14 @@ class Claim:
 
     task_id: uuid.UUID
     fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A task that was taken, and whether it may be what its runners died of."""
+
+    task: Task
+    suspect: bool
 
 
 async def submit(
@@ -57,65 +80,198 @@ async def submit(
     )
     session.add(task)
     await session.flush()
+    await session.refresh(task)
     await notify(session, TASKS)
-    await events.append(session, task, "task.queued", {"state": TaskState.queued, "attempt": 0})
+    await _tell(session, task)
     return task
 
 
 async def claim(
-    session: AsyncSession, owner: str, limit: int, settings: RunnerSettings
-) -> list[Task]:
-    """Take up to `limit` tasks: attempt and fence grow, the lease starts.
+    session: AsyncSession, owner: str, settings: RunnerSettings, *, has_suspect: bool = False
+) -> Claimed | None:
+    """Take the next task: attempt and fence grow, the lease starts. None: nothing is to be had.
 
-    A task that has used up its attempts is failed here instead, so that a file which kills its
-    runner stops after `max_attempts` whatever the runner could or could not write.
+    The task may come back ended instead of running: cancelled, or a dead letter. One at a time: the
+    clock's row is locked to the end of the transaction, so that claims follow each other. A runner
+    that has a suspect takes no second one.
     """
-    due = or_(
-        and_(Task.state == TaskState.queued, Task.run_after <= func.now()),
-        and_(
-            Task.state.in_([TaskState.running, TaskState.cancelling]),
-            Task.lease_expires_at < func.now(),
-        ),
-    )
-    tasks = await session.scalars(
+    clock = await session.get_one(QueueClock, 1, with_for_update=True)
+    task = await _expired(session, settings, has_suspect=has_suspect)
+    if task is None:
+        task = await _next(session, clock, settings)
+    if task is None:
+        return None
+    suspect = task_state.is_suspect(task, settings.max_attempts)
+    step = task_state.on_claim(task, settings.max_attempts)
+    await write(session, task, step, settings, lease_owner=owner)
+    return Claimed(task, suspect)
+
+
+def _by_lane(stored: Mapping[str, Number]) -> dict[Lane, Number]:
+    return {Lane(lane): number for lane, number in stored.items()}
+
+
+def _stored(by_lane: Mapping[Lane, Number]) -> dict[str, Number]:
+    return {lane.value: number for lane, number in by_lane.items()}
+
+
+async def _expired(
+    session: AsyncSession, settings: RunnerSettings, *, has_suspect: bool
+) -> Task | None:
+    """A task whose lease ran out: its runner is taken for dead. It has had its turn already."""
+    # As task_state.is_suspect says.
+    suspect = and_(Task.state == TaskState.running, Task.attempt == settings.max_attempts - 1)
+    task: Task | None = await session.scalar(
         select(Task)
-        .where(due)
-        .order_by(LANE_ORDER, Task.created_at, Task.id)
-        .limit(limit)
+        .where(
+            Task.state.in_(HELD),
+            Task.lease_expires_at < func.now(),
+            *([not_(suspect)] if has_suspect else []),
+        )
+        .order_by(Task.lease_expires_at)
+        .limit(1)
         .with_for_update(skip_locked=True)
     )
-    taken = []
-    for task in tasks:
-        if task.state is TaskState.cancelling:
-            await transition(session, task, TaskState.cancelled)
-        elif task.attempt >= settings.max_attempts:
-            await _give_up(session, task)
-        else:
-            await transition(
-                session,
-                task,
-                TaskState.running,
-                attempt=task.attempt + 1,
-                fence=task.fence + 1,
-                lease_owner=owner,
-                lease_expires_at=func.now() + _seconds(settings.lease_seconds),
-                started_at=func.coalesce(Task.started_at, func.now()),
+    return task
+
+
+async def _next(session: AsyncSession, row: QueueClock, settings: RunnerSettings) -> Task | None:
+    """The task whose turn it is, locked; its user is charged."""
+    heads = await _heads(session)
+    clock = Clock(_by_lane(row.virtual_time), _by_lane(row.passed))
+    limits = Limits(settings.max_tasks_per_user, settings.lane_patience)
+    shares = await _shares(session, {head.user_id for head in heads})
+    while choice := schedule.choose(heads, shares, clock, limits):
+        task: Task | None = await session.scalar(
+            select(Task)
+            .where(Task.id == choice.head.task_id, Task.state == TaskState.queued)
+            .with_for_update(skip_locked=True)
+        )
+        if task is not None:
+            row.virtual_time = _stored(choice.clock.virtual_time)
+            row.passed = _stored(choice.clock.passed)
+            await session.execute(
+                update(User)
+                .where(User.id == task.user_id)
+                .values(served=_stored(choice.served), updated_at=User.updated_at)
+                .execution_options(synchronize_session=False)
             )
-            taken.append(task)
-    return taken
+            return task
+        # Somebody is cancelling it at this moment.
+        heads = [head for head in heads if head.task_id != choice.head.task_id]
+    return None
 
 
-async def _give_up(session: AsyncSession, task: Task) -> None:
-    message = (
-        f"Processing was started {task.attempt} times and did not come to an end"
-        + (f"; the last error was: {task.error_message}" if task.error_message else "")
-        + ". The file may be one that the decoder or a model cannot survive; ask an operator for "
-        "the log of this task before you try again."
+async def _heads(session: AsyncSession) -> Sequence[Head]:
+    """The oldest waiting task of each user and lane."""
+    rows = await session.execute(
+        select(
+            Task.id,
+            Task.user_id,
+            Task.lane,
+            # Whoever was claimed before has paid.
+            case((Task.fence == 0, Task.audio_seconds), else_=0.0),
+            Task.created_at,
+        )
+        .ext(distinct_on(Task.user_id, Task.lane))
+        .where(Task.state == TaskState.queued, Task.run_after <= func.now())
+        .order_by(Task.user_id, Task.lane, Task.created_at, Task.id)
     )
-    if task.state is TaskState.queued:
-        # A dead letter goes through `running` under a fence of its own: its old runner may live.
-        await transition(session, task, TaskState.running, fence=task.fence + 1)
-    await transition(session, task, TaskState.failed, error_type=EXHAUSTED, error_message=message)
+    return [Head(*row) for row in rows]
+
+
+async def _shares(session: AsyncSession, users: set[uuid.UUID]) -> dict[uuid.UUID, Share]:
+    running = (
+        select(func.count())
+        .select_from(Task)
+        .where(Task.user_id == User.id, Task.state.in_(HELD))
+        .scalar_subquery()
+    )
+    rows = await session.execute(
+        select(User.id, User.served, User.share_weight, running).where(User.id.in_(users))
+    )
+    return {user: Share(_by_lane(served), weight, count) for user, served, weight, count in rows}
+
+
+async def write(
+    session: AsyncSession,
+    task: Task,
+    step: Step,
+    settings: RunnerSettings | None = None,
+    **changes: Any,
+) -> None:
+    """Make a step: the task, its file's status and an event, in this transaction.
+
+    The write names the task's fence and state, so that a writer who was overtaken changes nothing.
+
+    Raises:
+        FenceLost: the row is no longer as this writer knew it.
+    """
+    values: dict[str, Any] = {
+        "state": step.state,
+        "attempt": step.attempt,
+        "fence": step.fence,
+        "updated_at": func.now(),
+        **changes,
+    }
+    if step.leased:
+        lease = settings.lease_seconds if settings else 0.0
+        values["lease_expires_at"] = func.now() + _seconds(lease)
+        values["started_at"] = func.coalesce(Task.started_at, func.now())
+    elif step.state is not TaskState.cancelling:
+        values |= {"lease_owner": None, "lease_expires_at": None}
+    if step.delay_seconds:
+        values["run_after"] = func.now() + _seconds(step.delay_seconds)
+    if step.failure:
+        values["error_type"] = step.failure.error_type
+        values["error_message"] = step.failure.message
+    if step.state in TERMINAL:
+        values["finished_at"] = func.now()
+    changed = await session.execute(
+        update(Task)
+        .where(Task.id == task.id, Task.fence == task.fence, Task.state == task.state)
+        .values(values)
+        .returning(Task.id)
+        .execution_options(synchronize_session=False)
+    )
+    if changed.scalar_one_or_none() is None:
+        raise FenceLost(f"task {task.id} is no longer {task.state} under fence {task.fence}")
+    await session.refresh(task)
+    await _tell(session, task)
+
+
+async def _tell(session: AsyncSession, task: Task) -> None:
+    """Derive the file's status, and tell the user's clients."""
+    file = await _file_of(session, task)
+    await events.append(
+        session,
+        task.user_id,
+        Notice.transcription_status,
+        task_status(task, file, file.status if file else None),
+        task_id=task.id,
+        media_file_id=task.media_file_id,
+    )
+
+
+async def _file_of(session: AsyncSession, task: Task) -> MediaFile | None:
+    """The task's file, with the status that follows from the task."""
+    if task.media_file_id is None:
+        return None
+    kept = select(exists().where(Transcript.media_file_id == task.media_file_id))
+    status = task_state.file_status(task.state, has_transcript=bool(await session.scalar(kept)))
+    values: dict[str, Any] = {"status": status, "error_type": None, "error_message": None}
+    if status is FileStatus.failed:
+        values |= {"error_type": task.error_type, "error_message": task.error_message}
+    if task.state is TaskState.completed:
+        values["completed_at"] = task.finished_at
+    file: MediaFile | None = await session.scalar(
+        update(MediaFile)
+        .where(MediaFile.id == task.media_file_id)
+        .values(values)
+        .returning(MediaFile)
+        .execution_options(synchronize_session=False, populate_existing=True)
+    )
+    return file
 
 
 async def heartbeat(
@@ -128,7 +284,7 @@ async def heartbeat(
         update(Task)
         .where(
             tuple_(Task.id, Task.fence).in_([(item.task_id, item.fence) for item in claims]),
-            Task.state.in_([TaskState.running, TaskState.cancelling]),
+            Task.state.in_(HELD),
         )
         .values(
             lease_expires_at=func.now() + _seconds(settings.lease_seconds),
@@ -154,10 +310,12 @@ async def report(
             updated_at=func.now(),
         )
         .execution_options(synchronize_session=False)
-        .returning(Task.id)
+        .returning(Task.user_id)
     )
-    if changed.scalar_one_or_none() is None:
+    user_id = changed.scalar_one_or_none()
+    if user_id is None:
         raise FenceLost(f"task {held.task_id} was claimed by another runner")
+    await notify(session, PROGRESS, f"{user_id} {held.task_id}")
 
 
 async def held_task(session: AsyncSession, held: Claim, *, lock: bool = True) -> Task:
@@ -173,53 +331,56 @@ async def held_task(session: AsyncSession, held: Claim, *, lock: bool = True) ->
     return task
 
 
-async def release(session: AsyncSession, held: Claim, *, delay_seconds: float = 0.0) -> None:
-    """Give a task back unfinished: a drain, which does not count as an attempt."""
+async def release(session: AsyncSession, held: Claim) -> None:
+    """Give a task back unfinished: a drain."""
     task = await held_task(session, held)
-    if task.state is TaskState.running:
-        await transition(
-            session,
-            task,
-            TaskState.queued,
-            attempt=task.attempt - 1,
-            lease_owner=None,
-            lease_expires_at=None,
-            run_after=func.now() + _seconds(delay_seconds),
-        )
+    if task.state in HELD:
+        await write(session, task, task_state.on_drain(task))
         await notify(session, TASKS)
 
 
 async def give_up(
-    session: AsyncSession,
-    held: Claim,
-    settings: RunnerSettings,
-    error_type: str,
-    message: str,
-    *,
-    retryable: bool,
+    session: AsyncSession, held: Claim, settings: RunnerSettings, failure: Failure
 ) -> None:
-    """End a failed attempt: again later where it may help and attempts remain, else failed."""
+    """End a failed attempt."""
     task = await held_task(session, held)
-    error = {"error_type": error_type, "error_message": message}
+    if task.state not in HELD:
+        # Written before, by a commit whose answer was lost.
+        return
+    pause = settings.retry_base_seconds * 2 ** max(0, task.attempt - 1)
+    pause *= random.uniform(0.5, 1.5)  # noqa: S311 - jitter
+    await write(session, task, task_state.on_failure(task, failure, settings.max_attempts, pause))
+
+
+async def stopped(session: AsyncSession, held: Claim) -> None:
+    """The work of a task that was being cancelled has ended."""
+    task = await held_task(session, held)
     if task.state is TaskState.cancelling:
-        await transition(session, task, TaskState.cancelled)
-    elif retryable and task.attempt < settings.max_attempts:
-        pause = settings.retry_base_seconds * 2 ** (task.attempt - 1)
-        pause *= random.uniform(0.5, 1.5)  # noqa: S311 - jitter
-        await transition(
-            session,
-            task,
-            TaskState.queued,
-            lease_owner=None,
-            lease_expires_at=None,
-            run_after=func.now() + _seconds(pause),
-            **error,
-        )
-    else:
-        await transition(session, task, TaskState.failed, **error)
+        await write(session, task, task_state.on_stopped(task))
 
 
 async def cancel(session: AsyncSession, task: Task) -> None:
     """Cancel a task: at once while it waits, within one window while it runs."""
-    after = TaskState.cancelled if task.state is TaskState.queued else TaskState.cancelling
-    await transition(session, task, after)
+    await write(session, task, task_state.on_cancel(task))
+    await notify(session, TASKS, CANCEL)
+
+
+async def recover(session: AsyncSession, task: Task) -> None:
+    """Take a running task from its runner and queue it anew, whatever the runner does."""
+    await write(session, task, task_state.on_recover(task))
+    await notify(session, TASKS)
+
+
+async def overdue(session: AsyncSession, user_id: uuid.UUID | None = None) -> Sequence[Task]:
+    """Tasks in the hands of runners that have fallen silent, locked."""
+    rows = await session.scalars(
+        select(Task)
+        .where(
+            Task.state.in_(HELD),
+            or_(Task.lease_expires_at.is_(None), Task.lease_expires_at < func.now()),
+            *([Task.user_id == user_id] if user_id else []),
+        )
+        .order_by(Task.created_at)
+        .with_for_update(skip_locked=True)
+    )
+    return rows.all()

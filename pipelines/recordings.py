@@ -23,6 +23,11 @@ class RecordingAudio:
         self._prefix = prefix
         self._block_samples = block_seconds * SAMPLE_RATE
 
+    @property
+    def prefix(self) -> str:
+        """Where all blocks lie."""
+        return f"{self._prefix}/"
+
     def _key(self, index: int) -> str:
         return f"{self._prefix}/{index:05d}.s16"
 
@@ -56,4 +61,4 @@ class RecordingAudio:
 
     async def delete(self) -> None:
         """Drop all blocks."""
-        await self._objects.delete_prefix(self._prefix + "/")
+        await self._objects.delete_prefix(self.prefix)

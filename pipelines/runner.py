@@ -10,10 +10,10 @@ from typing import Any
 import structlog
 
 from db.engine import session_scope
-from db.models import Task, TaskState
-from db.notify import TASKS, listening
-from pipelines import queue
-from pipelines.attempt import Attempt, Interruption, RunnerParts, Slots
+from db.models import Destination, TaskState
+from db.notify import CANCEL, TASKS, listening
+from pipelines import leftovers, maintenance, outbox, queue
+from pipelines.attempt import Attempt, Interruption, RunnerParts, Shared
 from pipelines.queue import Claim
 
 log = structlog.get_logger(__name__)
@@ -29,9 +29,8 @@ class Runner:
         # By claim, not by task: a runner may meet a task again whose lease it lost.
         self._running: dict[Claim, Attempt] = {}
         self._wake = asyncio.Event()
-        self._slots = Slots.of(
-            parts.settings.max_outstanding_windows, parts.settings.max_outstanding_spans
-        )
+        self._cancelled = asyncio.Event()
+        self._shared = Shared.of(parts.settings)
         self._loops: list[asyncio.Task[None]] = []
         self._beaten_at = time.monotonic()
 
@@ -42,7 +41,13 @@ class Runner:
 
     def start(self) -> None:
         """Begin to claim."""
-        loops = (self._claim_forever, self._beat_forever, self._listen_forever)
+        loops = (
+            self._claim_forever,
+            self._beat_forever,
+            self._listen_forever,
+            self._drain_outbox_forever,
+            self._maintain_forever,
+        )
         self._loops = [
             asyncio.create_task(self._forever(loop), name=loop.__name__) for loop in loops
         ]
@@ -82,39 +87,67 @@ class Runner:
                     await self._wake.wait()
 
     async def _claim_one(self) -> bool:
-        """One task per transaction: each locks its user's row, and two at once could deadlock."""
+        """Claim the next task, if there is one; it may turn out to be a dead letter."""
         async with asyncio.timeout(self._settings.lease_seconds / 2):
             async with session_scope(self._parts.sessions) as session:
-                tasks = await queue.claim(session, self._owner, 1, self._settings)
-        for task in tasks:
-            self._begin(task)
-        return bool(tasks)
+                claimed = await queue.claim(
+                    session, self._owner, self._settings, has_suspect=self._has_suspect
+                )
+        if claimed is not None and claimed.task.state is TaskState.running:
+            self._begin(claimed)
+        return claimed is not None
+
+    @property
+    def _has_suspect(self) -> bool:
+        return any(attempt.suspect for attempt in self._running.values())
 
     async def _listen_forever(self) -> None:
-        async with listening(
-            self._parts.database_url, TASKS, lambda _: self._wake.set()
-        ) as connection:
+        def told(payload: str) -> None:
+            (self._cancelled if payload == CANCEL else self._wake).set()
+
+        async with listening(self._parts.database_url, {TASKS: told}) as connection:
             gone = asyncio.Event()
             connection.add_termination_listener(lambda _: gone.set())
             await gone.wait()
 
     async def _beat_forever(self) -> None:
         while True:
-            await asyncio.sleep(self._settings.heartbeat_seconds)
-            # What is claimed while the answer is on its way is not in it.
-            attempts = dict(self._running)
-            async with asyncio.timeout(self._settings.lease_seconds / 2):
-                async with session_scope(self._parts.sessions) as session:
-                    states = await queue.heartbeat(session, list(attempts), self._settings)
-            self._beaten_at = time.monotonic()
-            for held, attempt in attempts.items():
-                if held not in states:
-                    attempt.interrupt(Interruption.lost)
-                elif states[held] is TaskState.cancelling:
-                    attempt.interrupt(Interruption.cancelled)
+            # A cancellation is looked for when it is told of, not only at the next beat.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.heartbeat_seconds):
+                    await self._cancelled.wait()
+            self._cancelled.clear()
+            await self._beat()
 
-    def _begin(self, task: Task) -> None:
-        attempt = Attempt(self._parts, task, self._slots)
+    async def _beat(self) -> None:
+        """Renew the leases, and stop what is cancelled or lost."""
+        # What is claimed while the answer is on its way is not in it.
+        attempts = dict(self._running)
+        async with asyncio.timeout(self._settings.lease_seconds / 2):
+            async with session_scope(self._parts.sessions) as session:
+                states = await queue.heartbeat(session, list(attempts), self._settings)
+        self._beaten_at = time.monotonic()
+        for held, attempt in attempts.items():
+            if held not in states:
+                attempt.interrupt(Interruption.lost)
+            elif states[held] is TaskState.cancelling:
+                attempt.interrupt(Interruption.cancelled)
+
+    async def _drain_outbox_forever(self) -> None:
+        settings, sessions = self._parts.maintenance, self._parts.sessions
+        handlers = {Destination.objects: leftovers.sweeper(sessions, self._parts.objects)}
+        while True:
+            await outbox.drain(sessions, handlers, settings)
+            await asyncio.sleep(settings.outbox_poll_seconds)
+
+    async def _maintain_forever(self) -> None:
+        settings = self._parts.maintenance
+        while True:
+            await maintenance.drop_old_rows(self._parts.sessions, settings)
+            await asyncio.sleep(settings.interval_seconds)
+
+    def _begin(self, claimed: queue.Claimed) -> None:
+        attempt = Attempt(self._parts, claimed.task, self._shared, suspect=claimed.suspect)
         held = attempt.held
         self._running[held] = attempt
 

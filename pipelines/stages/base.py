@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 import random
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass, field
@@ -58,6 +59,8 @@ class Recording:
     diarization: Diarization | None = None
     segments: tuple[Segment, ...] = ()
     notes: tuple[str, ...] = ()
+    timings: Mapping[str, float] = field(default_factory=dict)
+    """Stage to the seconds it took."""
 
     @property
     def duration(self) -> float:
@@ -101,6 +104,18 @@ class Progress(Protocol):
         ...
 
 
+class StagePace(Protocol):
+    """How long stages take, and may take."""
+
+    def note(self, stage: str, audio_seconds: float, seconds: float) -> None:
+        """So much audio of a stage was worked through."""
+        ...
+
+    def deadline_seconds(self, stage: str, audio_seconds: float) -> float:
+        """When a stage counts as stuck."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Models:
     """Names of the models that will answer: part of every fingerprint, shown in the transcript."""
@@ -120,8 +135,11 @@ class Context:
     audio: Audio
     checkpoints: Checkpoints
     progress: Progress
+    pace: StagePace
     slot: Callable[[str], AbstractAsyncContextManager[Any]]
     """A place among the parts of a stage that may be outstanding, in this task and in all."""
+    audio_seconds: float = 0.0
+    """What the file's header says of its length."""
     last_attempt: bool = False
     retries: int = 3
     retry_seconds: float = 1.0
@@ -197,6 +215,7 @@ async def each_part(
     total = sum(seconds for _, seconds in parts)
     done = sum(seconds for index, (_, seconds) in enumerate(parts) if index in stored)
     context.progress(stage, done, total)
+    found, started = done, time.monotonic()
     results: dict[int, Result] = {
         index: decode(stored.pop(index)) for index in range(len(parts)) if index in stored
     }
@@ -223,4 +242,5 @@ async def each_part(
         for index, (part, seconds) in enumerate(parts)
         if index not in results
     )
+    context.pace.note(stage, total - found, time.monotonic() - started)
     return [results[index] for index in range(len(parts))]

@@ -1,5 +1,6 @@
 """Prepare: decode the file block by block, find speech, cut windows."""
 
+import time
 from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import replace
@@ -39,12 +40,13 @@ class Prepare:
         return self._result(preparation)
 
     async def _decode(self, recording: Recording, context: Context) -> Preparation:
-        done = 0.0
+        done, started = 0.0, time.monotonic()
         # Closed with this block: an error here must end the decoder there.
         async with aclosing(context.ports.preparer.prepare(recording.source)) as items:
             async for item in items:
                 if isinstance(item, Preparation):
                     context.progress(self.name, item.duration, item.duration)
+                    context.pace.note(self.name, item.duration, time.monotonic() - started)
                     return item
                 await self._keep(item, context)
                 done += 1.0

@@ -6,9 +6,7 @@ from sqlalchemy import select
 from db.engine import session_scope
 from db.models import Transcript
 from tests.fixtures import media
-from tests.integration.pipelines.test_runner import accept, ended, parts, ports, running, until
-
-__all__ = ["parts", "ports"]
+from tests.fixtures.runner import accept, ended, running, until
 
 
 async def notes_of(path, sessions, objects, parts) -> list[str]:

@@ -9,13 +9,14 @@ from sqlalchemy import func, select, update
 from cluster.settings import RunnerSettings
 from db.engine import Sessions, session_scope
 from db.errors import FenceLost
-from db.models import Lane, MediaFile, Task, TaskEvent, TaskState, User
+from db.models import Lane, MediaFile, Task, TaskEvent, TaskState, Transcript, User
+from db.queries import events
 from pipelines import queue
 from pipelines.errors import IllegalTransition
 from pipelines.queue import Claim
-from pipelines.task_state import transition
+from pipelines.task_state import EXHAUSTED, Failure, on_success
 
-SETTINGS = RunnerSettings(lease_seconds=30, max_attempts=3)
+SETTINGS = RunnerSettings(lease_seconds=30, max_attempts=3, max_tasks_per_user=1000)
 
 
 async def add_user(sessions: Sessions) -> uuid.UUID:
@@ -26,7 +27,12 @@ async def add_user(sessions: Sessions) -> uuid.UUID:
         return user.id
 
 
-async def add_task(sessions: Sessions, user_id: uuid.UUID, lane: Lane = Lane.interactive):
+async def add_task(
+    sessions: Sessions,
+    user_id: uuid.UUID,
+    lane: Lane = Lane.interactive,
+    audio_seconds: float = 60.0,
+):
     async with session_scope(sessions) as session:
         file = MediaFile(
             user_id=user_id,
@@ -38,12 +44,26 @@ async def add_task(sessions: Sessions, user_id: uuid.UUID, lane: Lane = Lane.int
         )
         session.add(file)
         await session.flush()
-        return await queue.submit(session, user_id=user_id, media_file_id=file.id, lane=lane)
+        return await queue.submit(
+            session,
+            user_id=user_id,
+            media_file_id=file.id,
+            lane=lane,
+            audio_seconds=audio_seconds,
+        )
 
 
 async def claim(sessions: Sessions, limit: int = 1, settings: RunnerSettings = SETTINGS):
-    async with session_scope(sessions) as session:
-        return await queue.claim(session, "me", limit, settings)
+    """Up to `limit` tasks, as a runner claims them: in a transaction each."""
+    taken: list[Task] = []
+    while len(taken) < limit:
+        async with session_scope(sessions) as session:
+            claimed = await queue.claim(session, "me", settings)
+        if claimed is None:
+            break
+        if claimed.task.state is TaskState.running:
+            taken.append(claimed.task)
+    return taken
 
 
 async def expire(sessions: Sessions, task: Task) -> None:
@@ -88,7 +108,7 @@ async def test_a_lost_lease_is_claimed_again_and_the_old_runner_changes_nothing(
             await queue.report(session, old, stage="align", progress=0.5, eta_seconds=None)
     with pytest.raises(FenceLost):
         async with session_scope(sessions) as session:
-            await transition(session, first, TaskState.completed)
+            await queue.write(session, first, on_success(first))
 
 
 async def test_a_file_that_kills_its_runner_stops_after_three_attempts(sessions: Sessions):
@@ -101,10 +121,13 @@ async def test_a_file_that_kills_its_runner_stops_after_three_attempts(sessions:
     assert await claim(sessions) == []
     async with session_scope(sessions) as session:
         dead = await session.get_one(Task, task.id)
-        assert (dead.state, dead.error_type) == (TaskState.failed, queue.EXHAUSTED)
+        assert (dead.state, dead.error_type) == (TaskState.failed, EXHAUSTED)
         assert "3 times" in dead.error_message
         file = await session.get_one(MediaFile, task.media_file_id)
-        assert (file.status, file.error_type) == ("failed", queue.EXHAUSTED)
+        assert (file.status, file.error_type) == ("failed", EXHAUSTED)
+        last = (await events.of_task(session, task.id))[-1]
+        assert (last.payload["task_state"], last.payload["status"]) == ("failed", "failed")
+        assert last.payload["message"].startswith("Failed: Processing was started 3 times")
 
 
 async def test_giving_a_task_back_costs_no_attempt(sessions: Sessions):
@@ -176,3 +199,107 @@ async def test_a_task_of_a_rolled_back_request_does_not_exist(sessions: Sessions
     with pytest.raises(RuntimeError):
         await submit_and_fail(sessions, user)
     assert await claim(sessions) == []
+
+
+async def test_users_take_turns_by_the_audio_they_had(sessions: Sessions):
+    busy, other = await add_user(sessions), await add_user(sessions)
+    for _ in range(20):
+        await add_task(sessions, busy, audio_seconds=100)
+    assert len(await claim(sessions, 5)) == 5
+    for _ in range(4):
+        await add_task(sessions, other, audio_seconds=200)
+    order = [task.user_id for task in await claim(sessions, 12)]
+    # Whoever comes later starts where the others are: each 200 s of theirs for 2 x 100 s.
+    assert order[0] == other
+    assert [order[:n].count(busy) for n in (3, 6, 9)] == [2, 4, 6]
+
+
+async def test_a_user_has_only_so_many_tasks_running(sessions: Sessions):
+    settings = SETTINGS.model_copy(update={"max_tasks_per_user": 2})
+    first, second = await add_user(sessions), await add_user(sessions)
+    for user in (first, first, first, second):
+        await add_task(sessions, user)
+    taken = await claim(sessions, 10, settings)
+    assert sorted(task.user_id for task in taken) == sorted([first, first, second])
+
+
+async def test_bulk_work_goes_on_under_any_load(sessions: Sessions):
+    settings = SETTINGS.model_copy(update={"lane_patience": 3})
+    user = await add_user(sessions)
+    await add_task(sessions, user, Lane.bulk)
+    for _ in range(6):
+        await add_task(sessions, user, Lane.interactive)
+    lanes = [task.lane for task in await claim(sessions, 7, settings)]
+    assert lanes.index(Lane.bulk) == 3
+
+
+async def test_a_cancelled_task_cannot_be_completed(sessions: Sessions):
+    user = await add_user(sessions)
+    await add_task(sessions, user)
+    [task] = await claim(sessions)
+    async with session_scope(sessions) as session:
+        await queue.cancel(session, await session.get_one(Task, task.id))
+    with pytest.raises(FenceLost):
+        async with session_scope(sessions) as session:
+            await queue.write(session, task, on_success(task))
+    async with session_scope(sessions) as session:
+        await queue.stopped(session, Claim(task.id, task.fence))
+        assert (await session.get_one(Task, task.id)).state is TaskState.cancelled
+
+
+async def test_who_takes_a_task_from_its_runner_leaves_it_no_say(sessions: Sessions):
+    user = await add_user(sessions)
+    await add_task(sessions, user)
+    [task] = await claim(sessions)
+    async with session_scope(sessions) as session:
+        assert await queue.overdue(session) == []
+        await queue.recover(session, await session.get_one(Task, task.id))
+    with pytest.raises(FenceLost):
+        async with session_scope(sessions) as session:
+            await queue.write(session, task, on_success(task))
+    [again] = await claim(sessions)
+    assert (again.id, again.attempt, again.fence) == (task.id, 1, task.fence + 2)
+
+
+async def test_a_second_run_that_fails_leaves_the_file_as_it_was(sessions: Sessions):
+    user = await add_user(sessions)
+    first = await add_task(sessions, user)
+    [task] = await claim(sessions)
+    async with session_scope(sessions) as session:
+        row = Transcript(
+            media_file_id=first.media_file_id, task="transcribe", diarization="off", notes=[]
+        )
+        session.add(row)
+        held = await queue.held_task(session, Claim(task.id, task.fence))
+        await queue.write(session, held, on_success(held))
+    async with session_scope(sessions) as session:
+        await queue.submit(session, user_id=user, media_file_id=first.media_file_id)
+    [task] = await claim(sessions)
+    failure = Failure("no_audio", "There is no sound.")
+    async with session_scope(sessions) as session:
+        await queue.give_up(session, Claim(task.id, task.fence), SETTINGS, failure)
+    async with session_scope(sessions) as session:
+        file = await session.get_one(MediaFile, first.media_file_id)
+        assert (file.status, file.error_type) == ("completed", None)
+
+
+async def test_a_runner_takes_one_suspect_at_a_time(sessions: Sessions):
+    """What may be a file that kills runners does not use up its neighbours' attempts."""
+    user = await add_user(sessions)
+    for _ in range(3):
+        await add_task(sessions, user)
+    for _ in (1, 2):
+        for task in await claim(sessions, 3):
+            await expire(sessions, task)
+    await add_task(sessions, user)
+
+    async def take(*, has_suspect: bool) -> tuple[bool, int] | None:
+        async with session_scope(sessions) as session:
+            claimed = await queue.claim(session, "me", SETTINGS, has_suspect=has_suspect)
+        return (claimed.suspect, claimed.task.attempt) if claimed else None
+
+    assert await take(has_suspect=False) == (True, 3)
+    # Others go on beside it.
+    assert await take(has_suspect=True) == (False, 1)
+    assert await take(has_suspect=True) is None
+    assert await take(has_suspect=False) == (True, 3)

@@ -1,114 +1,34 @@
 """The runner over real stores and the real decoder, with fake models: claim to transcript."""
 
 import asyncio
-import hashlib
 import subprocess
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select, update
 
-from cluster.settings import MediaSettings, RunnerSettings, Settings, SpeechSettings
-from db.engine import Sessions, session_scope
-from db.models import MediaFile, Segment, Speaker, StageResult, Task, TaskState, Transcript, User
-from db.objects.s3 import S3Objects
+from cluster.settings import SpeechSettings
+from db.engine import session_scope
+from db.models import MediaFile, Segment, Speaker, StageResult, Task, TaskState, Transcript
 from pipelines import queue
-from pipelines.attempt import RunnerParts, options_of
-from pipelines.runner import Runner
-from pipelines.stages.base import Models
+from pipelines.attempt import options_of
 from serving.errors import EngineFailed, OutOfMemory, SpeechError
-from serving.inprocess import create_ports
-from serving.ports import Ports
 from tests.fixtures.media import video
-from tests.fixtures.speech import sample
-
-MODELS = Models("fake", "fake", "fake", 1)
-SETTINGS = RunnerSettings(
-    heartbeat_seconds=0.2, poll_seconds=0.5, retry_base_seconds=0.1, lease_seconds=5
+from tests.fixtures.runner import (
+    SETTINGS,
+    Faulty,
+    Gate,
+    accept,
+    count,
+    ended,
+    get,
+    keys,
+    running,
+    until,
+    with_parts,
 )
-
-
-@pytest.fixture(scope="session")
-def ports() -> Ports:
-    settings = Settings()
-    settings.speech = settings.speech.model_copy(update={"engines": "fake"})
-    from serving.arguments import speech_arguments
-
-    return create_ports(speech_arguments(settings, 0))
-
-
-@pytest.fixture
-def parts(sessions, objects, ports, database_url) -> RunnerParts:
-    return RunnerParts(
-        sessions,
-        objects,
-        ports,
-        MODELS,
-        SETTINGS,
-        SpeechSettings(),
-        database_url,
-        MediaSettings().block_seconds,
-    )
-
-
-@asynccontextmanager
-async def running(parts: RunnerParts, name: str = "test") -> AsyncIterator[Runner]:
-    runner = Runner(parts, name)
-    runner.start()
-    try:
-        yield runner
-    finally:
-        await runner.stop()
-
-
-async def accept(sessions: Sessions, objects: S3Objects, path: Path, **options) -> uuid.UUID:
-    """What the API does at the end of an upload; the task's id."""
-    data = path.read_bytes()
-    key = f"media/{uuid.uuid4()}"
-    await objects.put(key, data)
-    async with session_scope(sessions) as session:
-        user = User(email=f"{uuid.uuid4().hex}@example.org", password_hash="-")
-        session.add(user)
-        await session.flush()
-        file = MediaFile(
-            user_id=user.id,
-            filename=path.name,
-            content_type="audio/wav",
-            size_bytes=len(data),
-            sha256=hashlib.sha256(data).hexdigest(),
-            object_key=key,
-        )
-        session.add(file)
-        await session.flush()
-        task = await queue.submit(session, user_id=user.id, media_file_id=file.id, options=options)
-        return task.id
-
-
-async def get(sessions: Sessions, task_id: uuid.UUID) -> Task:
-    async with session_scope(sessions) as session:
-        return await session.get_one(Task, task_id)
-
-
-async def until(
-    sessions: Sessions, task_id: uuid.UUID, met: Callable[[Task], bool], seconds: float = 60
-) -> Task:
-    async with asyncio.timeout(seconds):
-        while not met(task := await get(sessions, task_id)):
-            await asyncio.sleep(0.05)
-    return task
-
-
-def ended(task: Task) -> bool:
-    return task.state in {TaskState.completed, TaskState.failed, TaskState.cancelled}
-
-
-async def count(sessions: Sessions, table) -> int:
-    async with session_scope(sessions) as session:
-        return await session.scalar(select(func.count()).select_from(table))
+from tests.fixtures.speech import sample
 
 
 async def test_a_recording_becomes_a_transcript(sessions, objects, parts):
@@ -131,14 +51,6 @@ async def test_a_recording_becomes_a_transcript(sessions, objects, parts):
     words = [word for segment in segments for word in segment.words]
     assert all(0 <= word[0] <= word[1] <= 30.1 for word in words)
     assert await keys(objects) == [file.object_key]
-
-
-async def keys(objects: S3Objects) -> list[str]:
-    """What the bucket holds."""
-    found = await asyncio.to_thread(
-        lambda: list(objects._client.list_objects(objects._bucket, recursive=True))
-    )
-    return [item.object_name for item in found]
 
 
 def silence(path: Path, seconds: float) -> Path:
@@ -199,34 +111,6 @@ async def test_without_diarization_there_are_no_speakers(sessions, objects, part
     assert {segment.speaker_id for segment in segments} == {None}
 
 
-class Faulty:
-    """A port that fails as often as told, then answers: a fault, not a stand-in."""
-
-    def __init__(self, port, method: str, error: SpeechError, times: int) -> None:
-        self._port = port
-        self._error = error
-        self.left = times
-        self.calls = 0
-        setattr(self, method, self._failing(getattr(port, method)))
-
-    def _failing(self, method: Callable[..., Awaitable]):
-        async def call(*arguments):
-            self.calls += 1
-            if self.left > 0:
-                self.left -= 1
-                raise self._error
-            return await method(*arguments)
-
-        return call
-
-    def __getattr__(self, name: str):
-        return getattr(self._port, name)
-
-
-def with_parts(parts: RunnerParts, **changes) -> RunnerParts:
-    return replace(parts, ports=replace(parts.ports, **changes))
-
-
 async def test_a_window_whose_replica_died_is_asked_again(sessions, objects, parts):
     faulty = Faulty(parts.ports.transcriber, "transcribe", OutOfMemory(), 2)
     task_id = await accept(sessions, objects, sample())
@@ -264,23 +148,6 @@ async def test_an_attempt_after_a_failure_repeats_no_window_that_is_done(session
             select(func.count()).where(StageResult.stage == "transcribe")
         )
     assert transcriber.calls == windows
-
-
-class Gate:
-    """Holds the transcriber back until opened."""
-
-    def __init__(self, port) -> None:
-        self._port = port
-        self.reached = asyncio.Event()
-        self.open = asyncio.Event()
-
-    async def transcribe(self, requests):
-        self.reached.set()
-        await self.open.wait()
-        return await self._port.transcribe(requests)
-
-    def __getattr__(self, name: str):
-        return getattr(self._port, name)
 
 
 async def test_a_drain_gives_the_task_back_and_the_next_runner_ends_it(sessions, objects, parts):

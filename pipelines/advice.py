@@ -1,0 +1,192 @@
+"""What a failed task's error type means to its user: what happened, and what can be done."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class ErrorCategory(StrEnum):
+    """Kinds of failure that a user can tell apart; the names are the seed's."""
+
+    file_quality = "file_quality"
+    no_speech = "no_speech"
+    format_issue = "format_issue"
+    network_error = "network_error"
+    permission_error = "permission_error"
+    processing_error = "processing_error"
+    unknown = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What happened, whether the same task may succeed when it is tried again, and what to do."""
+
+    category: ErrorCategory
+    happened: str
+    retryable: bool
+    suggestions: tuple[str, ...]
+
+    @property
+    def outlook(self) -> str:
+        """Whether a retry can help, as a sentence."""
+        if self.retryable:
+            return "A retry can help: what was in the way may have passed."
+        return "A retry alone will not help: the same would happen again."
+
+
+AGAIN = "Retry the file; what is done already is not repeated."
+PLAY = "Play the file on your computer from beginning to end: does it sound as it should?"
+CONVERT = "Convert it to a plain format, for example FLAC or MP3, and upload that."
+
+ADVICE: Mapping[str, Advice] = {
+    "invalid_media": Advice(
+        ErrorCategory.format_issue,
+        "The file could not be decoded: it is damaged, cut off, or not a recording.",
+        retryable=False,
+        suggestions=(
+            PLAY,
+            "If it came by a download or a transfer, fetch it again: it may have arrived in part.",
+            CONVERT,
+        ),
+    ),
+    "unsupported_media": Advice(
+        ErrorCategory.format_issue,
+        "The file is of a kind that is not accepted here.",
+        retryable=False,
+        suggestions=(
+            CONVERT,
+            "Remove further audio or data streams, and keep the one to be transcribed.",
+        ),
+    ),
+    "no_audio": Advice(
+        ErrorCategory.no_speech,
+        "The file has no audio: there is nothing to transcribe.",
+        retryable=False,
+        suggestions=(
+            "Check that the right file was chosen, and that the recording was not muted.",
+            "If the sound is in a file of its own, upload that one.",
+        ),
+    ),
+    "audio_too_short": Advice(
+        ErrorCategory.file_quality,
+        "The recording is too short to hold speech.",
+        retryable=False,
+        suggestions=(
+            PLAY,
+            "Upload a longer recording, or join several short ones to one file.",
+        ),
+    ),
+    "audio_too_long": Advice(
+        ErrorCategory.file_quality,
+        "The recording is longer than this installation accepts.",
+        retryable=False,
+        suggestions=(
+            "Cut the recording into shorter files, and upload each.",
+            "Ask an operator to raise RAYSCRIBE_MAX_AUDIO_SECONDS, then retry the file.",
+        ),
+    ),
+    "decoder_limit": Advice(
+        ErrorCategory.format_issue,
+        "Decoding the file took more memory or time than a file may take.",
+        retryable=False,
+        suggestions=(
+            CONVERT,
+            "Leave the video out: only the sound is transcribed.",
+            "Ask an operator to raise the decoder's limits, then retry the file.",
+        ),
+    ),
+    "language_unsupported": Advice(
+        ErrorCategory.processing_error,
+        "The model that is in use here does not know the language that was asked for.",
+        retryable=False,
+        suggestions=(
+            "Reprocess the file with another `language`, or with `auto`.",
+            "Ask an operator whether a multilingual model can be used.",
+        ),
+    ),
+    "model_unavailable": Advice(
+        ErrorCategory.permission_error,
+        "The weights of a model are missing here, or may not be fetched with the token in use.",
+        retryable=False,
+        suggestions=(
+            "Ask an operator to run `rayscribe models --fetch` and to read what it says.",
+            "If the model is gated, its terms must be accepted and HUGGINGFACE_TOKEN be set.",
+            "Retry the file when the model is there.",
+        ),
+    ),
+    "out_of_memory": Advice(
+        ErrorCategory.processing_error,
+        "A model ran out of memory on a part of the recording.",
+        retryable=True,
+        suggestions=(
+            AGAIN,
+            "Choose a quieter time: other files may have taken the memory.",
+            "Ask an operator for a smaller model or a smaller BATCH_SIZE if it stays.",
+        ),
+    ),
+    "speech_unavailable": Advice(
+        ErrorCategory.network_error,
+        "A model replica did not answer, also when it was asked again.",
+        retryable=True,
+        suggestions=(
+            "Wait some minutes: replicas that died are started again by themselves.",
+            AGAIN,
+            "Ask an operator to look at /health if it stays.",
+        ),
+    ),
+    "store_unavailable": Advice(
+        ErrorCategory.network_error,
+        "The database or the object store did not answer.",
+        retryable=True,
+        suggestions=(
+            "Wait some minutes: the file and what was done of it are stored.",
+            AGAIN,
+            "Ask an operator to look at /health/ready if it stays.",
+        ),
+    ),
+    "deadline_exceeded": Advice(
+        ErrorCategory.processing_error,
+        "A step took far longer than it takes for such recordings here, and was given up.",
+        retryable=True,
+        suggestions=(
+            AGAIN,
+            "Choose a quieter time if many files are being processed.",
+            "Ask an operator for the log of this task if it happens again.",
+        ),
+    ),
+    "processing_error": Advice(
+        ErrorCategory.processing_error,
+        "Something failed that is probably not the file's fault.",
+        retryable=True,
+        suggestions=(
+            AGAIN,
+            "If it fails again at the same place, " + CONVERT[0].lower() + CONVERT[1:],
+            "Tell an operator the task's id: the log names the reason.",
+        ),
+    ),
+    "attempts_exhausted": Advice(
+        ErrorCategory.processing_error,
+        "Processing was started several times and never came to an end.",
+        retryable=False,
+        suggestions=(
+            "Ask an operator for the log of this task: the file may kill the decoder or a model.",
+            PLAY,
+            CONVERT,
+            "Retry the file if the machine was restarted or ran out of memory at that time.",
+        ),
+    ),
+}
+"""By error type: every one with which a task can fail."""
+
+UNKNOWN = Advice(
+    ErrorCategory.unknown,
+    "The task failed for a reason that this version does not know.",
+    retryable=True,
+    suggestions=(AGAIN, "Tell an operator the task's id: the log names the reason."),
+)
+"""For tasks that failed under another version, whose error type is no more."""
+
+
+def advice_on(error_type: str | None) -> Advice:
+    """What a failed task's user is told."""
+    return ADVICE.get(error_type or "", UNKNOWN)

@@ -1,0 +1,83 @@
+"""What a user's clients are told of tasks and files: event types and their data."""
+
+import uuid
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+from db.models import FileStatus, MediaFile, Task, TaskState
+
+
+class Notice(StrEnum):
+    """Types of events; the names are the seed's (reference/opentranscribe.md §2)."""
+
+    transcription_status = "transcription_status"
+    file_created = "file_created"
+    file_updated = "file_updated"
+    file_deleted = "file_deleted"
+
+
+STAGE_MESSAGES = {
+    "prepare": "Decoding the recording.",
+    "transcribe": "Transcribing.",
+    "diarize": "Finding out who speaks when.",
+    "align": "Timing the words.",
+    "attribute": "Attributing words to speakers.",
+}
+
+
+MESSAGES = {
+    TaskState.queued: "Waiting for its turn.",
+    TaskState.running: "Started.",
+    TaskState.cancelling: "Being cancelled.",
+    TaskState.completed: "Completed.",
+    TaskState.cancelled: "Cancelled.",
+    TaskState.failed: "Failed.",
+}
+
+
+def message(task: Task) -> str:
+    """One sentence about where a task stands."""
+    if task.state is TaskState.queued and task.error_message:
+        return f"Failed for now, and is tried again: {task.error_message}"
+    if task.state is TaskState.failed:
+        return f"Failed: {task.error_message}"
+    if task.state is TaskState.running and task.stage in STAGE_MESSAGES:
+        return STAGE_MESSAGES[task.stage]
+    return MESSAGES[task.state]
+
+
+def task_status(task: Task, file: MediaFile | None, status: FileStatus | None) -> dict[str, Any]:
+    """Data of a `transcription_status`: the task's state, and what its file is."""
+    return {
+        "task_id": str(task.id),
+        "kind": task.kind,
+        "task_state": task.state,
+        "status": status,
+        "message": message(task),
+        "stage": task.stage,
+        "progress": round(100 * task.progress, 1),
+        "eta_seconds": task.eta_seconds,
+        "attempt": task.attempt,
+        "error_type": task.error_type,
+        **(_of(file) if file else {"file_id": None}),
+    }
+
+
+def file_facts(file: MediaFile) -> dict[str, Any]:
+    """Data of `file_created` and `file_updated`."""
+    return {**_of(file), "status": file.status, "duration": file.duration}
+
+
+def file_deleted(file_id: uuid.UUID) -> Mapping[str, Any]:
+    """Data of `file_deleted`."""
+    return {"file_id": str(file_id)}
+
+
+def _of(file: MediaFile) -> dict[str, Any]:
+    return {
+        "file_id": str(file.id),
+        "filename": file.filename,
+        "content_type": file.content_type,
+        "file_size": file.size_bytes,
+    }

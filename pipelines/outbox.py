@@ -1,0 +1,59 @@
+"""Brings other stores up to date: an outage delays what they are told, and loses nothing."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+
+import structlog
+
+from cluster.settings import MaintenanceSettings
+from db.engine import Sessions, session_scope
+from db.errors import StoreError
+from db.models import Destination, OutboxEntry
+from db.queries import outbox
+
+log = structlog.get_logger(__name__)
+
+BATCH = 100
+LEASE = timedelta(minutes=5)
+"""Within this an entry's work must end; otherwise another runner does it too, which is harmless."""
+MAX_PAUSE_SECONDS = 3600.0
+
+Handler = Callable[[OutboxEntry], Awaitable[timedelta | None]]
+"""Does an entry's work, which may be done twice. A time: not yet, look again after it."""
+
+
+async def drain(
+    sessions: Sessions, handlers: Mapping[Destination, Handler], settings: MaintenanceSettings
+) -> int:
+    """Do what is due, and say how much that was."""
+    count = 0
+    for destination, handler in handlers.items():
+        while True:
+            async with session_scope(sessions) as session:
+                entries = await outbox.take(session, destination, BATCH, LEASE)
+            for entry in entries:
+                await _work(sessions, handler, entry, settings)
+            count += len(entries)
+            if len(entries) < BATCH:
+                break
+    return count
+
+
+async def _work(
+    sessions: Sessions, handler: Handler, entry: OutboxEntry, settings: MaintenanceSettings
+) -> None:
+    error: str | None = None
+    try:
+        later = await handler(entry)
+    except StoreError as failure:
+        error = str(failure)
+        pause = settings.outbox_retry_seconds * 2 ** min(entry.attempts - 1, 16)
+        later = timedelta(seconds=min(pause, MAX_PAUSE_SECONDS))
+        log.warning(
+            "a store is behind", destination=entry.destination, subject=entry.subject, error=error
+        )
+    async with session_scope(sessions) as session:
+        if later is None:
+            await outbox.done(session, entry)
+        else:
+            await outbox.postpone(session, entry, later, error)
