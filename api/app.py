@@ -17,6 +17,7 @@ from cluster import logs
 from cluster.resources import Role, deployment_options
 from cluster.settings import Settings
 from db.engine import create_engine, create_sessions
+from db.guards import create_guard_engine
 from db.objects.s3 import S3Objects
 from serving import client
 from serving.speech import MediaProbe, MediaSource
@@ -53,12 +54,18 @@ def replica_app() -> FastAPI:
     """The application of a replica, from its own environment."""
     settings = Settings()
     logs.configure(settings.logs, "api")
+    if settings.database.url is None:
+        raise ValueError("DATABASE_URL is not set: start with `rayscribe up`, or name a server")
     engine = create_engine(settings.database)
+    guard_engine = create_guard_engine(settings.database)
     speech = SpeechPlane()
     services = Services(
         api=settings.api,
         auth=settings.auth,
+        database_url=settings.database.url.get_secret_value(),
         sessions=create_sessions(engine),
+        guards=create_sessions(guard_engine),
+        queue=settings.queue,
         objects=S3Objects(settings.objects),
         prober=speech,
         health=speech.health,
@@ -68,7 +75,9 @@ def replica_app() -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
+        await services.hub.close()
         await engine.dispose()
+        await guard_engine.dispose()
 
     return create_app(services, lifespan)
 

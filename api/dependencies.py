@@ -5,16 +5,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Protocol
 
-from fastapi import Depends, Request
+from fastapi import Depends
 from fastapi.security import OAuth2PasswordBearer
 from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.requests import HTTPConnection
 
 from api.errors import ApiError, ErrorType
+from api.events.hub import Hub
 from api.metrics import Metrics
 from api.security import AccessClaims, AccessTokens, Passwords, invalid_token
-from cluster.settings import ApiSettings, AuthSettings
+from cluster.settings import ApiSettings, AuthSettings, QueueSettings
 from db.engine import Sessions, session_scope
-from db.models import User
+from db.models import Role, User
 from db.objects.port import ObjectStore
 from db.queries import users
 from serving.speech import MediaProbe, MediaSource
@@ -37,7 +39,12 @@ class Services:
 
     api: ApiSettings
     auth: AuthSettings
+    database_url: str
+    """For the connection that listens to PostgreSQL."""
     sessions: Sessions
+    guards: Sessions
+    """On connections of their own: one is held for as long as a guarded request runs."""
+    queue: QueueSettings
     objects: ObjectStore
     prober: MediaProber
     health: HealthProbe
@@ -59,9 +66,14 @@ class Services:
         """Access tokens, made once."""
         return AccessTokens(self.auth)
 
+    @cached_property
+    def hub(self) -> Hub:
+        """What wakes event streams, made once; the lifespan closes it."""
+        return Hub(self.database_url, self.sessions)
 
-def _services(request: Request) -> Services:
-    services: Services = request.app.state.services
+
+def _services(connection: HTTPConnection) -> Services:
+    services: Services = connection.app.state.services
     return services
 
 
@@ -95,9 +107,12 @@ class SignedIn:
     claims: AccessClaims
 
 
-async def _signed_in(services: App, token: Annotated[str | None, Depends(bearer)]) -> SignedIn:
-    if not token:
-        raise ApiError(ErrorType.not_authenticated, "Send an access token as a bearer token.")
+async def sign_in(services: Services, token: str) -> SignedIn:
+    """The user and the session of an access token.
+
+    Raises:
+        ApiError: `invalid_token`.
+    """
     claims = services.tokens.read(token)
     # A transaction of its own: endpoints that talk to the object store must not hold one open.
     async with session_scope(services.sessions) as session:
@@ -105,6 +120,12 @@ async def _signed_in(services: App, token: Annotated[str | None, Depends(bearer)
     if user is None:
         raise invalid_token()
     return SignedIn(user, claims)
+
+
+async def _signed_in(services: App, token: Annotated[str | None, Depends(bearer)]) -> SignedIn:
+    if not token:
+        raise ApiError(ErrorType.not_authenticated, "Send an access token as a bearer token.")
+    return await sign_in(services, token)
 
 
 CurrentSession = Annotated[SignedIn, Depends(_signed_in)]
@@ -115,3 +136,12 @@ async def _current_user(signed_in: CurrentSession) -> User:
 
 
 CurrentUser = Annotated[User, Depends(_current_user)]
+
+
+async def _current_admin(user: CurrentUser) -> User:
+    if user.role is not Role.admin:
+        raise ApiError(ErrorType.forbidden, "Only administrators may do this.")
+    return user
+
+
+CurrentAdmin = Annotated[User, Depends(_current_admin)]

@@ -9,12 +9,14 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy import exc as sql
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from api.errors import ERRORS, ApiError, ErrorType, problem_response
+from api.idempotency import REPLAYED_HEADER, Replayed
 from api.request_context import request_id_of
 from db.errors import FenceLost, NotFound, StoreUnavailable
-from pipelines.errors import IllegalTransition
+from db.guards import GuardsExhausted
+from pipelines.errors import IllegalTransition, QueueFull
 from serving.errors import SpeechError
 
 logger = structlog.get_logger(__name__)
@@ -45,6 +47,8 @@ TABLE: Mapping[type[Exception], ErrorType] = {
     NotFound: ErrorType.not_found,
     IllegalTransition: ErrorType.conflict,
     FenceLost: ErrorType.conflict,
+    GuardsExhausted: ErrorType.server_busy,
+    QueueFull: ErrorType.queue_full,
     StoreUnavailable: ErrorType.store_unavailable,
     **dict.fromkeys(DATABASE_GONE, ErrorType.store_unavailable),
 }
@@ -53,6 +57,7 @@ TABLE: Mapping[type[Exception], ErrorType] = {
 OPAQUE: Mapping[ErrorType, str] = {
     ErrorType.internal_error: "Something went wrong on our side.",
     ErrorType.processing_error: "Something went wrong on our side.",
+    ErrorType.server_busy: "Too many requests with an Idempotency-Key are being worked on.",
     ErrorType.store_unavailable: "A store that this request needs does not answer.",
     ErrorType.speech_unavailable: "A speech service that this request needs does not answer.",
 }
@@ -68,7 +73,10 @@ def api_error(error: Exception) -> ApiError:
     else:
         known = (answer for kind, answer in TABLE.items() if isinstance(error, kind))
         error_type = next(known, ErrorType.internal_error)
-    return ApiError(error_type, OPAQUE.get(error_type, str(error)))
+    headers = {}
+    if isinstance(error, QueueFull):
+        headers["Retry-After"] = str(error.retry_after_seconds)
+    return ApiError(error_type, OPAQUE.get(error_type, str(error)), headers=headers)
 
 
 def respond(request: Request, error: ApiError, status: int | None = None) -> Response:
@@ -89,6 +97,13 @@ async def refused(request: Request, error: Exception) -> Response:
     elif answer.error_type in OPAQUE:
         logger.error("something did not answer", path=request.url.path, error=repr(error))
     return respond(request, answer)
+
+
+async def replayed(_: Request, error: Exception) -> Response:
+    """Send the answer that an earlier request with the same Idempotency-Key got."""
+    if not isinstance(error, Replayed):
+        raise error
+    return JSONResponse(error.body, error.status_code, {REPLAYED_HEADER: "true"})
 
 
 async def http_error(request: Request, error: Exception) -> Response:
@@ -125,5 +140,6 @@ def install(app: FastAPI) -> None:
     """Register the handlers; what nothing here knows ends in api.request_context as a 500."""
     for kind in (ApiError, SpeechError, *TABLE):
         app.add_exception_handler(kind, refused)
+    app.add_exception_handler(Replayed, replayed)
     app.add_exception_handler(HTTPException, http_error)
     app.add_exception_handler(RequestValidationError, invalid)

@@ -33,7 +33,9 @@ class ErrorType(StrEnum):
     email_taken = "email_taken"
     duplicate_file = "duplicate_file"
     file_busy = "file_busy"
+    file_completed = "file_completed"
     transcript_not_ready = "transcript_not_ready"
+    idempotency_in_progress = "idempotency_in_progress"
     upload_closed = "upload_closed"
     upload_incomplete = "upload_incomplete"
     upload_expired = "upload_expired"
@@ -51,12 +53,16 @@ class ErrorType(StrEnum):
     audio_too_long = "audio_too_long"
     decoder_limit = "decoder_limit"
     language_unsupported = "language_unsupported"
+    idempotency_key_reused = "idempotency_key_reused"
+    queue_full = "queue_full"
     processing_error = "processing_error"
     attempts_exhausted = "attempts_exhausted"
     internal_error = "internal_error"
     model_unavailable = "model_unavailable"
     out_of_memory = "out_of_memory"
+    deadline_exceeded = "deadline_exceeded"
     speech_unavailable = "speech_unavailable"
+    server_busy = "server_busy"
     store_unavailable = "store_unavailable"
 
 
@@ -120,8 +126,18 @@ ERRORS: Mapping[ErrorType, ErrorInfo] = {
         "File is being processed",
         "Cancel the task named by `task_id` (`POST /api/tasks/{id}/cancel`) or wait for its end.",
     ),
+    ErrorType.file_completed: ErrorInfo(
+        409,
+        "Nothing to retry",
+        "The file is completed; compute it anew with `POST /api/files/{id}/reprocess`.",
+    ),
     ErrorType.transcript_not_ready: ErrorInfo(
         409, "No transcript yet", "Wait until the file's status is `completed`."
+    ),
+    ErrorType.idempotency_in_progress: ErrorInfo(
+        409,
+        "The first request is still in progress",
+        "Send it again after `Retry-After` seconds: then it gets the first one's answer.",
     ),
     ErrorType.upload_closed: ErrorInfo(
         409, "Upload is closed", "It was completed or cancelled; prepare a new one."
@@ -172,6 +188,16 @@ ERRORS: Mapping[ErrorType, ErrorInfo] = {
     ErrorType.language_unsupported: ErrorInfo(
         422, "Language not supported", "Use `auto` or one of Whisper's language codes."
     ),
+    ErrorType.idempotency_key_reused: ErrorInfo(
+        422,
+        "Key belongs to another request",
+        "Make a new `Idempotency-Key` for each request; repeat one only with the same content.",
+    ),
+    ErrorType.queue_full: ErrorInfo(
+        429,
+        "Too much is waiting",
+        "Try again after `Retry-After` seconds; what was sent in parts is kept meanwhile.",
+    ),
     ErrorType.processing_error: ErrorInfo(
         500, "Processing failed", "Try again; if it stays, tell the operator the `request_id`."
     ),
@@ -187,8 +213,16 @@ ERRORS: Mapping[ErrorType, ErrorInfo] = {
     ErrorType.out_of_memory: ErrorInfo(
         503, "Out of memory", "Try again later, or ask for a smaller model or batch."
     ),
+    ErrorType.deadline_exceeded: ErrorInfo(
+        503, "Processing took far too long", "Seen on failed tasks; try again later."
+    ),
     ErrorType.speech_unavailable: ErrorInfo(
         503, "Speech service does not answer", "Try again after `Retry-After` seconds."
+    ),
+    ErrorType.server_busy: ErrorInfo(
+        503,
+        "Too many requests at a time",
+        "Try again after `Retry-After` seconds.",
     ),
     ErrorType.store_unavailable: ErrorInfo(
         503, "Store does not answer", "Try again after `Retry-After` seconds."
@@ -196,7 +230,14 @@ ERRORS: Mapping[ErrorType, ErrorInfo] = {
 }
 
 RETRY_AFTER_SECONDS = 5
-RETRYABLE = {ErrorType.speech_unavailable, ErrorType.store_unavailable, ErrorType.out_of_memory}
+RETRYABLE = {
+    ErrorType.idempotency_in_progress,
+    ErrorType.speech_unavailable,
+    ErrorType.server_busy,
+    ErrorType.store_unavailable,
+    ErrorType.out_of_memory,
+    ErrorType.deadline_exceeded,
+}
 
 
 class ApiError(Exception):

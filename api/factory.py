@@ -11,10 +11,13 @@ from api import error_docs, error_handlers, health, openapi
 from api.auth import routes as auth_routes
 from api.body_limit import BodyLimit
 from api.dependencies import Services
-from api.files import media_routes, upload_routes
+from api.events import routes as event_routes
+from api.events import socket as event_socket
+from api.files import media_routes, reprocess_routes, status_routes, upload_routes
 from api.files import routes as file_routes
 from api.metrics import Measured
 from api.request_context import LastResort, RequestId
+from api.tasks import recovery_routes
 from api.tasks import routes as task_routes
 
 VERSION = "0.1.0"
@@ -28,7 +31,12 @@ ROUTERS = (
     auth_routes.oauth_router,
     upload_routes.router,
     media_routes.router,
+    event_routes.router,
+    event_socket.router,
     file_routes.router,
+    reprocess_routes.router,
+    status_routes.router,
+    recovery_routes.router,
     task_routes.router,
     health.router,
     error_docs.router,

@@ -18,7 +18,7 @@ from api.openapi import errors
 from api.schemas import documented
 from db.engine import session_scope
 from db.models import TaskState
-from db.queries import tasks
+from db.queries import outbox, oversight, tasks
 
 TIMEOUT_SECONDS = 5.0
 
@@ -135,8 +135,10 @@ async def ready(services: App, response: Response) -> Health:
     },
 )
 async def metrics(services: App, session: Session) -> Response:
-    """Requests of this replica; tasks of the whole installation by state."""
+    """Requests of this replica; tasks, queue and outbox of the whole installation."""
     counted = await tasks.count_by_state(session)
     for state in TaskState:
         services.metrics.tasks.labels(state.value).set(counted.get(state, 0))
+    services.metrics.show_lanes(await oversight.load(session))
+    services.metrics.show_outbox(await outbox.waiting(session))
     return Response(generate_latest(services.metrics.registry), media_type=CONTENT_TYPE_LATEST)

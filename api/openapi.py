@@ -44,7 +44,7 @@ class Problem(BaseModel):
 def errors(*types: ErrorType) -> Responses:
     """The `responses` of a route that may refuse with these types."""
     by_status: dict[int, list[ErrorType]] = defaultdict(list)
-    for error_type in types:
+    for error_type in dict.fromkeys(types):
         by_status[ERRORS[error_type].status].append(error_type)
     return {status: _response(members) for status, members in sorted(by_status.items())}
 
@@ -70,6 +70,10 @@ def _response(types: list[ErrorType]) -> dict[str, Any]:
 SIGNED_IN_TYPES = (ErrorType.not_authenticated, ErrorType.invalid_token)
 SIGNED_IN = errors(*SIGNED_IN_TYPES)
 """For routes that need an access token and can refuse for no other reason."""
+
+
+ADMIN_TYPES = (*SIGNED_IN_TYPES, ErrorType.forbidden)
+"""Error types of every route that only administrators may use."""
 
 
 def owned_errors(*types: ErrorType) -> Responses:

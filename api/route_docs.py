@@ -50,6 +50,8 @@ def who_may(operation: dict[str, Any]) -> str:
     """Whom an operation serves: what can be not found to its caller belongs to somebody."""
     if "security" not in operation:
         return "anybody"
+    if "403" in operation["responses"]:
+        return "administrators"
     return "its owner" if "404" in operation["responses"] else "who is signed in"
 
 

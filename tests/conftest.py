@@ -3,6 +3,7 @@
 from tests.fixtures.stack import real_stack, stack
 from tests.fixtures.stores import (
     database_url,
+    guards,
     object_server,
     object_settings,
     objects,
@@ -12,6 +13,7 @@ from tests.fixtures.stores import (
 
 __all__ = [
     "database_url",
+    "guards",
     "object_server",
     "object_settings",
     "objects",

@@ -11,8 +11,10 @@ from api.dependencies import Services
 from api.files import intake
 from api.files.intake import Arrival
 from api.files.names import display_name
+from api.files.schemas import Accepted
+from api.idempotency import Guarded, Keeper
 from db.engine import session_scope
-from db.models import MediaFile, Task
+from pipelines import backlog
 from serving.containers import HEAD_BYTES, sniff
 
 CHUNK_BYTES = 1024 * 1024
@@ -26,8 +28,8 @@ def _digest(file: BinaryIO) -> str:
 
 
 async def take_in(
-    services: Services, user_id: uuid.UUID, file: UploadFile, options: dict[str, Any]
-) -> tuple[MediaFile, Task]:
+    services: Services, user_id: uuid.UUID, file: UploadFile, options: dict[str, Any], once: Guarded
+) -> Accepted:
     """Check, store and queue a file that arrived whole."""
     container = sniff(await file.read(HEAD_BYTES))
     await file.seek(0)
@@ -42,13 +44,23 @@ async def take_in(
         sha256=sha256,
         options=options,
     )
+    # Not the body: a form has another boundary each time.
+    content = {"sha256": sha256, "filename": arrival.filename, "options": options}
+    async with once.guarded(content) as keep:
+        return await _store(services, file.file, arrival, keep)
+
+
+async def _store(services: Services, file: BinaryIO, arrival: Arrival, keep: Keeper) -> Accepted:
     async with session_scope(services.sessions) as session:
-        await intake.refuse_duplicate(session, user_id, arrival.sha256)
+        await intake.refuse_duplicate(session, arrival.user_id, arrival.sha256)
+        await backlog.look(session, arrival.user_id, services.queue)
+        await intake.announce(session, arrival.user_id, arrival.file_id)
     try:
-        await services.objects.put_stream(arrival.key, file.file, arrival.size_bytes)
+        await services.objects.put_stream(arrival.key, file, arrival.size_bytes)
         header = await intake.probe(services, arrival)
         async with session_scope(services.sessions) as session:
-            return await intake.record(session, arrival, header)
+            accepted = await intake.record(session, arrival, header, services.queue)
+            return await keep(session, Accepted.of(*accepted))
     except BaseException:
-        await intake.discard(services, arrival.file_id, arrival.key)
+        await intake.discard(services, arrival.user_id, arrival.file_id)
         raise

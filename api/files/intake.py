@@ -11,18 +11,24 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.dependencies import Services
 from api.errors import ApiError, ErrorType
-from api.files.keys import media_key
+from api.files.cleaning import remove_noted
+from api.files.keys import media_key, media_prefix
 from api.files.media_types import media_type
+from cluster.settings import QueueSettings
 from db.engine import session_scope
 from db.models import MediaFile, Task
-from db.queries import media_files
-from pipelines import queue
+from db.queries import events, media_files
+from pipelines import backlog, leftovers, notices, queue
+from pipelines.leftovers import KeptWhile
 from serving.containers import Container
 from serving.speech import MediaProbe, MediaSource
 
 T = TypeVar("T")
 
 PROBE_URL_LIFETIME = timedelta(minutes=15)
+ARRIVAL_TIME = timedelta(days=1)
+"""When objects without a file count as leftovers: joining and hashing the largest upload must be
+over long before, or it would be swept away while it is taken in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,12 @@ class Arrival:
     def key(self) -> str:
         """Where the bytes are."""
         return media_key(self.user_id, self.file_id)
+
+
+async def announce(session: AsyncSession, user_id: uuid.UUID, file_id: uuid.UUID) -> None:
+    """Write down that objects of a file are about to be stored; commit this before they are."""
+    prefix = media_prefix(user_id, file_id)
+    await leftovers.note(session, prefix, KeptWhile.file_exists, file_id, ARRIVAL_TIME)
 
 
 async def probe(services: Services, arrival: Arrival) -> MediaProbe:
@@ -65,13 +77,15 @@ def _duplicate(existing: uuid.UUID | None) -> ApiError:
 
 
 async def record(
-    session: AsyncSession, arrival: Arrival, header: MediaProbe
+    session: AsyncSession, arrival: Arrival, header: MediaProbe, limits: QueueSettings
 ) -> tuple[MediaFile, Task]:
     """Write the file's row and queue its task, in this transaction.
 
     Raises:
         ApiError: `duplicate_file`, also where the other upload came in between.
+        QueueFull: there is no room for its task now.
     """
+    await backlog.admit(session, arrival.user_id, header.duration or 0.0, limits)
     facts = asdict(header)
     facts.pop("raw")
     file = await media_files.add(
@@ -90,6 +104,14 @@ async def record(
     )
     if file is None:
         raise _duplicate(await media_files.duplicate_of(session, arrival.user_id, arrival.sha256))
+    await leftovers.forget(session, media_prefix(arrival.user_id, arrival.file_id))
+    await events.append(
+        session,
+        arrival.user_id,
+        notices.Notice.file_created,
+        notices.file_facts(file),
+        media_file_id=file.id,
+    )
     task = await queue.submit(
         session,
         user_id=arrival.user_id,
@@ -100,15 +122,15 @@ async def record(
     return file, task
 
 
-async def discard(services: Services, file_id: uuid.UUID, key: str) -> None:
-    """Remove the object of a file that was not taken in.
+async def discard(services: Services, user_id: uuid.UUID, file_id: uuid.UUID) -> None:
+    """Remove the objects of a file that was not taken in.
 
     A commit whose answer was lost may have happened: then the file stays.
     """
     async with session_scope(services.sessions) as session:
         if await media_files.exists(session, file_id):
             return
-    await services.objects.delete([key])
+    await remove_noted(services, media_prefix(user_id, file_id))
 
 
 async def undisturbed(work: Awaitable[T]) -> T:

@@ -1,21 +1,23 @@
 """Removes a media file with all that belongs to it."""
 
 import uuid
+from datetime import timedelta
 
 from api.dependencies import Services
 from api.errors import ApiError, ErrorType
+from api.files.cleaning import remove_noted
 from api.files.keys import media_prefix
 from db.engine import session_scope
 from db.models import TaskState
-from db.queries import media_files, tasks
-from pipelines import queue
+from db.queries import events, media_files, tasks
+from pipelines import leftovers, notices, queue
 
 
 async def remove(services: Services, user_id: uuid.UUID, file_id: uuid.UUID) -> None:
-    """Cancel what waits, delete the objects, then the rows.
+    """Cancel what waits, delete the rows, then the objects.
 
-    The rows go last: whatever stops this half-way leaves a file that can be deleted again, and
-    never objects that nobody knows of.
+    With the rows the file is gone for everybody; the objects are noted in the same transaction, so
+    that whatever stops this half-way, or keeps the store away, only delays their end.
 
     Raises:
         ApiError: `file_busy`, a task of the file is running.
@@ -32,7 +34,14 @@ async def remove(services: Services, user_id: uuid.UUID, file_id: uuid.UUID) -> 
                     task_state=task.state,
                 )
             await queue.cancel(session, task)
-    await services.objects.delete_prefix(media_prefix(file.user_id, file.id))
-    await services.objects.delete([key for key in (file.object_key, file.thumbnail_key) if key])
-    async with session_scope(services.sessions) as session:
+        prefix = media_prefix(file.user_id, file.id)
+        await leftovers.note(session, prefix, after=timedelta(0))
         await media_files.remove(session, file_id)
+        await events.append(
+            session,
+            user_id,
+            notices.Notice.file_deleted,
+            notices.file_deleted(file_id),
+            media_file_id=file_id,
+        )
+    await remove_noted(services, prefix)

@@ -17,7 +17,7 @@ from api.files.names import content_disposition
 from api.files.schemas import FileDetail, FileOut, TranscriptOut
 from api.openapi import SIGNED_IN_TYPES, errors, owned_errors
 from api.pagination import Page, Paging
-from api.schemas import TaskOut
+from api.waiting import task_answer
 from db.models import FileStatus, MediaFile
 from db.queries import media_files, tasks
 from db.queries import transcripts as transcript_rows
@@ -61,7 +61,7 @@ async def get_file(session: Session, user: CurrentUser, file_id: uuid.UUID) -> F
     file = await media_files.get(session, user.id, file_id)
     task = await tasks.latest_of_file(session, file_id)
     detail = FileDetail.model_validate(file)
-    return detail.model_copy(update={"task": TaskOut.model_validate(task) if task else None})
+    return detail.model_copy(update={"task": await task_answer(session, task) if task else None})
 
 
 @router.delete(
@@ -75,12 +75,12 @@ async def delete_file(services: App, user: CurrentUser, file_id: uuid.UUID) -> N
     await undisturbed(removal.remove(services, user.id, file_id))
 
 
-async def _completed(
+async def _transcribed(
     session: AsyncSession, user_id: uuid.UUID, file_id: uuid.UUID
 ) -> tuple[MediaFile, StoredTranscript]:
     file = await media_files.get(session, user_id, file_id)
     stored = await transcript_rows.of_file(session, user_id, file_id)
-    if file.status is not FileStatus.completed or stored is None:
+    if stored is None:
         raise ApiError(
             ErrorType.transcript_not_ready,
             f"The file is {file.status}; its transcript exists when it is completed.",
@@ -96,8 +96,11 @@ async def _completed(
     responses=owned_errors(ErrorType.transcript_not_ready),
 )
 async def get_transcript(session: Session, user: CurrentUser, file_id: uuid.UUID) -> TranscriptOut:
-    """Segments with words and speakers; `notes` says what a reader should know."""
-    return transcripts.answer(*await _completed(session, user.id, file_id))
+    """Segments with words and speakers; `notes` says what a reader should know.
+
+    While a file is processed anew, and if that fails, this is the transcript it had before.
+    """
+    return transcripts.answer(*await _transcribed(session, user.id, file_id))
 
 
 @router.get(
@@ -119,7 +122,7 @@ async def export_transcript(
     session: Session, user: CurrentUser, file_id: uuid.UUID, export_format: ExportFormat
 ) -> Response:
     """Text that may not be what was said is marked with `[?]`."""
-    file, stored = await _completed(session, user.id, file_id)
+    file, stored = await _transcribed(session, user.id, file_id)
     document = transcripts.document(file, stored)
     text = await asyncio.to_thread(render, document, export_format)
     stem = PurePath(document.title).stem or document.title

@@ -3,12 +3,12 @@
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, Field
 
 from api.schemas import EXAMPLE_ID, EXAMPLE_MOMENT, TaskOut, documented
-from db.models import FileStatus
+from db.models import FileStatus, MediaFile, Task
 
 EXAMPLE_FILE: dict[str, Any] = {
     "id": EXAMPLE_ID,
@@ -77,6 +77,11 @@ class Accepted(BaseModel):
 
     file: FileOut
     task: TaskOut
+
+    @classmethod
+    def of(cls, file: MediaFile, task: Task) -> Self:
+        """The answer about these rows."""
+        return cls(file=FileOut.model_validate(file), task=TaskOut.model_validate(task))
 
     model_config = documented(
         {

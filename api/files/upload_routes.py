@@ -10,7 +10,7 @@ from api.envelope import EnvelopeRoute
 from api.errors import ApiError, ErrorType
 from api.files import direct, uploads
 from api.files.intake import undisturbed
-from api.files.schemas import Accepted, FileOut
+from api.files.schemas import Accepted
 from api.files.upload_schemas import (
     Completion,
     PartOut,
@@ -19,10 +19,10 @@ from api.files.upload_schemas import (
     UploadRequest,
     options_from_form,
 )
+from api.idempotency import IDEMPOTENT, Once
 from api.openapi import SIGNED_IN_TYPES, errors, owned_errors
-from api.schemas import TaskOut
 from db.engine import session_scope
-from db.models import MediaFile, Task, Upload
+from db.models import Upload
 from db.queries import uploads as upload_rows
 
 router = APIRouter(
@@ -40,6 +40,7 @@ MEDIA_REFUSALS = (
     ErrorType.audio_too_short,
     ErrorType.audio_too_long,
     ErrorType.decoder_limit,
+    ErrorType.queue_full,
     ErrorType.speech_unavailable,
     ErrorType.store_unavailable,
 )
@@ -47,11 +48,6 @@ STILL_OPEN = (ErrorType.upload_closed, ErrorType.upload_expired)
 
 UploadId = Annotated[uuid.UUID, Path(description="From `upload/prepare`")]
 PartNumber = Annotated[int, Path(ge=1, le=10_000, description="From 1 to `part_count`")]
-
-
-def _accepted(taken_in: tuple[MediaFile, Task]) -> Accepted:
-    file, task = taken_in
-    return Accepted(file=FileOut.model_validate(file), task=TaskOut.model_validate(task))
 
 
 @router.post(
@@ -62,20 +58,21 @@ def _accepted(taken_in: tuple[MediaFile, Task]) -> Accepted:
     responses=errors(
         *SIGNED_IN_TYPES,
         *MEDIA_REFUSALS,
+        *IDEMPOTENT,
         ErrorType.body_too_large,
         ErrorType.language_unsupported,
-        ErrorType.validation_error,
     ),
 )
 async def upload_file(
     services: App,
     user: CurrentUser,
+    once: Once,
     file: Annotated[UploadFile, File(description="The recording")],
     options: Annotated[TranscriptionOptions, Depends(options_from_form)],
 ) -> Accepted:
     """Send a recording whole, as multipart form data. Larger ones go in parts: `prepare` them."""
     wanted = options.stored()
-    return _accepted(await undisturbed(direct.take_in(services, user.id, file, wanted)))
+    return await undisturbed(direct.take_in(services, user.id, file, wanted, once))
 
 
 @router.post(
@@ -85,18 +82,23 @@ async def upload_file(
     response_description="Upload opened",
     responses=errors(
         *SIGNED_IN_TYPES,
+        *IDEMPOTENT,
         ErrorType.duplicate_file,
         ErrorType.upload_too_large,
         ErrorType.language_unsupported,
-        ErrorType.validation_error,
+        ErrorType.queue_full,
     ),
 )
 async def prepare_upload(
-    services: App, session: Session, user: CurrentUser, wanted: UploadRequest
+    services: App, user: CurrentUser, wanted: UploadRequest, once: Once
 ) -> UploadOut:
     """Announce a file; then `PUT` its parts in any order and as often as needed, and complete."""
-    upload = await uploads.prepare(services, session, user.id, wanted)
-    return _upload(services, upload, [])
+    async with (
+        once.guarded(wanted.model_dump(mode="json")) as keep,
+        session_scope(services.sessions) as session,
+    ):
+        upload = await uploads.prepare(services, session, user.id, wanted)
+        return await keep(session, _upload(services, upload, []))
 
 
 def _upload(services: Services, upload: Upload, received: list[int]) -> UploadOut:
@@ -205,15 +207,23 @@ async def get_part(
     summary="Complete an upload",
     response_description="File accepted, task queued",
     responses=owned_errors(
-        *STILL_OPEN, *MEDIA_REFUSALS, ErrorType.upload_incomplete, ErrorType.checksum_mismatch
+        *STILL_OPEN,
+        *MEDIA_REFUSALS,
+        *IDEMPOTENT,
+        ErrorType.upload_incomplete,
+        ErrorType.checksum_mismatch,
     ),
 )
 async def complete_upload(
-    services: App, user: CurrentUser, upload_id: UploadId, completion: Completion | None = None
+    services: App,
+    user: CurrentUser,
+    upload_id: UploadId,
+    once: Once,
+    completion: Completion | None = None,
 ) -> Accepted:
     """Join the parts and check the whole; asked again, it gives the same file and task."""
     sha256 = completion.sha256 if completion else None
-    return _accepted(await undisturbed(uploads.complete(services, user.id, upload_id, sha256)))
+    return await undisturbed(uploads.complete(services, user.id, upload_id, sha256, once))
 
 
 @router.delete(

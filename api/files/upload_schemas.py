@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from api.files.languages import AUTO, LANGUAGES
 from api.schemas import EXAMPLE_ID, EXAMPLE_MOMENT, documented
 from db.models import UploadState
+from pipelines.rerun import ReprocessStage
 from serving.errors import LanguageUnsupported
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$", description="Lower-case hexadecimal")]
@@ -22,11 +23,10 @@ LanguageCode = Annotated[
 SpeechTask = Literal["transcribe", "translate"]
 
 
-class TranscriptionOptions(BaseModel):
-    """How a file is to be transcribed; what is left out follows the installation's settings."""
+class SpeechOptions(BaseModel):
+    """What can be asked of any transcription."""
 
     language: LanguageCode | None = None
-    task: SpeechTask = "transcribe"
     min_speakers: Speakers | None = None
     max_speakers: Speakers | None = None
     num_speakers: Annotated[
@@ -41,18 +41,61 @@ class TranscriptionOptions(BaseModel):
             raise ValueError(f"min_speakers ({low}) exceeds max_speakers ({high})")
         return self
 
+    def require_known_language(self) -> None:
+        """Raise LanguageUnsupported where Whisper does not know the language."""
+        if self.language not in {None, AUTO, *LANGUAGES}:
+            known = " ".join(sorted(LANGUAGES))
+            raise LanguageUnsupported(
+                f"Whisper does not know the language {self.language!r}. Use auto or one of: {known}"
+            )
+
+
+class TranscriptionOptions(SpeechOptions):
+    """How a file is to be transcribed; what is left out follows the installation's settings."""
+
+    task: SpeechTask = "transcribe"
+
     def stored(self) -> dict[str, Any]:
         """What the task is given.
 
         Raises:
             LanguageUnsupported: Whisper does not know the language.
         """
-        if self.language not in {None, AUTO, *LANGUAGES}:
-            known = " ".join(sorted(LANGUAGES))
-            raise LanguageUnsupported(
-                f"Whisper does not know the language {self.language!r}. Use auto or one of: {known}"
-            )
+        self.require_known_language()
         return self.model_dump(exclude_none=True)
+
+
+class ReprocessRequest(SpeechOptions):
+    """What is to be different; what is left out stays as it was in the latest task.
+
+    `null` is back to the installation's default. The three numbers of speakers belong together: one
+    of them replaces all.
+    """
+
+    stages: Annotated[
+        list[ReprocessStage],
+        Field(description="To be computed anew even where nothing changed", max_length=10),
+    ] = []
+    task: SpeechTask | None = None
+    diarize: Annotated[bool | None, Field(description="Whether to find out who speaks")] = None
+
+    model_config = documented({"stages": ["rediarize"], "max_speakers": 4})
+
+    @model_validator(mode="after")
+    def speakers_wanted(self) -> Self:
+        """Refuse to find the speakers anew and not at all."""
+        if self.diarize is False and ReprocessStage.rediarize in self.stages:
+            raise ValueError("stages names rediarize, and diarize is false")
+        return self
+
+    def changes(self) -> dict[str, Any]:
+        """What was sent.
+
+        Raises:
+            LanguageUnsupported: Whisper does not know the language.
+        """
+        self.require_known_language()
+        return self.model_dump(exclude_unset=True, exclude={"stages"})
 
 
 def options_from_form(

@@ -10,27 +10,28 @@ import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
-import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.dependencies import Services
 from api.errors import ApiError, ErrorType
 from api.files import intake
+from api.files.cleaning import remove_noted
 from api.files.intake import Arrival
 from api.files.keys import media_key, part_key, upload_prefix
 from api.files.names import display_name
+from api.files.schemas import Accepted
 from api.files.upload_schemas import UploadRequest
+from api.idempotency import Guarded, Keeper
 from db.engine import session_scope
-from db.errors import NotFound, StoreUnavailable
-from db.models import MediaFile, Task, Upload, UploadState
+from db.errors import NotFound
+from db.models import Upload, UploadState
 from db.queries import media_files, tasks, uploads
-from serving.containers import HEAD_BYTES, Container, sniff
+from pipelines import backlog, leftovers
+from serving.containers import HEAD_BYTES, sniff
 
 PART_URL_LIFETIME = timedelta(hours=1)
 STAT_AT_ONCE = 16
 MISSING_SHOWN = 100
-
-logger = structlog.get_logger(__name__)
 
 
 def part_count(upload: Upload) -> int:
@@ -72,7 +73,9 @@ async def prepare(
     options = wanted.options.stored()
     if wanted.sha256:
         await intake.refuse_duplicate(session, user_id, wanted.sha256)
-    return await uploads.add(
+    await backlog.look(session, user_id, services.queue)
+    lifetime = timedelta(hours=services.api.upload_expiry_hours)
+    upload = await uploads.add(
         session,
         user_id=user_id,
         filename=display_name(wanted.filename),
@@ -81,8 +84,11 @@ async def prepare(
         part_bytes=services.api.part_bytes,
         sha256=wanted.sha256,
         options=options,
-        lifetime=timedelta(hours=services.api.upload_expiry_hours),
+        lifetime=lifetime,
     )
+    prefix = upload_prefix(user_id, upload.id)
+    await leftovers.note(session, prefix, after=lifetime + leftovers.GRACE)
+    return upload
 
 
 async def expected_part(
@@ -152,34 +158,47 @@ async def cancel(services: Services, user_id: uuid.UUID, upload_id: uuid.UUID) -
         if upload.state is UploadState.completed:
             raise ApiError(ErrorType.upload_closed, "The upload is completed; delete the file.")
         await uploads.close(session, upload_id, UploadState.cancelled)
-    await services.objects.delete_prefix(upload_prefix(user_id, upload_id))
+        await _parts_are_leftovers(services, session, upload)
+    await _remove_parts(services, upload)
 
 
 async def complete(
-    services: Services, user_id: uuid.UUID, upload_id: uuid.UUID, sha256: str | None
-) -> tuple[MediaFile, Task]:
+    services: Services,
+    user_id: uuid.UUID,
+    upload_id: uuid.UUID,
+    sha256: str | None,
+    once: Guarded,
+) -> Accepted:
     """Join the parts, verify the whole, and take it in. Completing again gives the same answer."""
-    async with session_scope(services.sessions) as session:
-        upload = await uploads.get(session, user_id, upload_id)
-        if upload.state is UploadState.completed:
-            return await _outcome(session, upload)
-        received = {part.number for part in await uploads.parts(session, upload_id)}
-    require_open(upload)
-    await _require_all(services, upload, received)
-    keys = [part_key(user_id, upload_id, n) for n in range(1, part_count(upload) + 1)]
-    container = sniff(await services.objects.get(keys[0], 0, HEAD_BYTES))
-    accepted = await _join(services, upload, keys, container, sha256 or upload.sha256)
-    await _remove_parts(services, upload)
-    return accepted
+    async with once.guarded({"sha256": sha256}) as keep:
+        async with session_scope(services.sessions) as session:
+            upload = await uploads.get(session, user_id, upload_id)
+            if upload.state is UploadState.completed:
+                return await keep(session, await _outcome(session, upload))
+            received = {part.number for part in await uploads.parts(session, upload_id)}
+            require_open(upload)
+            await backlog.look(session, user_id, services.queue)
+        await _require_all(services, upload, received)
+        try:
+            accepted = await _join(services, upload, sha256 or upload.sha256, keep)
+        except NotFound:
+            # A part is gone: whoever removed it may have completed the upload meanwhile.
+            async with session_scope(services.sessions) as session:
+                upload = await uploads.get(session, user_id, upload_id)
+                if upload.state is not UploadState.completed:
+                    raise
+                return await keep(session, await _outcome(session, upload))
+        await _remove_parts(services, upload)
+        return accepted
 
 
-async def _outcome(session: AsyncSession, upload: Upload) -> tuple[MediaFile, Task]:
+async def _outcome(session: AsyncSession, upload: Upload) -> Accepted:
     """What a completed upload became."""
     if upload.media_file_id is not None:
         file = await media_files.get(session, upload.user_id, upload.media_file_id)
         task = await tasks.latest_of_file(session, file.id)
         if task is not None:
-            return file, task
+            return Accepted.of(file, task)
     raise ApiError(ErrorType.upload_closed, "The upload was completed; its file is deleted.")
 
 
@@ -212,13 +231,17 @@ async def _is_there(
 async def _join(
     services: Services,
     upload: Upload,
-    keys: list[str],
-    container: Container,
     announced_sha256: str | None,
-) -> tuple[MediaFile, Task]:
+    keep: Keeper,
+) -> Accepted:
     """Compose the parts under a new file's key; that object is removed unless it is taken in."""
+    numbers = range(1, part_count(upload) + 1)
+    keys = [part_key(upload.user_id, upload.id, number) for number in numbers]
+    container = sniff(await services.objects.get(keys[0], 0, HEAD_BYTES))
     file_id = uuid.uuid4()
     key = media_key(upload.user_id, file_id)
+    async with session_scope(services.sessions) as session:
+        await intake.announce(session, upload.user_id, file_id)
     try:
         stored = await services.objects.compose(key, keys)
         # What is hashed is what is kept: a part that changes from now on changes nothing.
@@ -233,12 +256,12 @@ async def _join(
             sha256=sha256,
             options=upload.options,
         )
-        accepted = await _take_in(services, upload, arrival)
+        accepted = await _take_in(services, upload, arrival, keep)
     except BaseException:
-        await intake.discard(services, file_id, key)
+        await intake.discard(services, upload.user_id, file_id)
         raise
-    if accepted[0].id != file_id:
-        await intake.discard(services, file_id, key)
+    if accepted.file.id != file_id:
+        await intake.discard(services, upload.user_id, file_id)
     return accepted
 
 
@@ -258,22 +281,26 @@ async def _hash(services: Services, key: str) -> str:
     return digest.hexdigest()
 
 
-async def _take_in(services: Services, upload: Upload, arrival: Arrival) -> tuple[MediaFile, Task]:
+async def _take_in(services: Services, upload: Upload, arrival: Arrival, keep: Keeper) -> Accepted:
     """Close the upload and record its file, at once; of two completions the first one counts."""
     header = await intake.probe(services, arrival)
     async with session_scope(services.sessions) as session:
         now = await uploads.get(session, upload.user_id, upload.id, lock=True)
         if now.state is UploadState.completed:
-            return await _outcome(session, now)
+            return await keep(session, await _outcome(session, now))
         require_open(now)
-        file, task = await intake.record(session, arrival, header)
+        await _parts_are_leftovers(services, session, upload)
+        file, task = await intake.record(session, arrival, header, services.queue)
         await uploads.close(session, upload.id, UploadState.completed, file.id)
-        return file, task
+        return await keep(session, Accepted.of(file, task))
+
+
+async def _parts_are_leftovers(services: Services, session: AsyncSession, upload: Upload) -> None:
+    """Note that the parts are needed no longer: a URL given out for one may still be used."""
+    after = PART_URL_LIFETIME if services.presigned_uploads else timedelta(0)
+    await leftovers.note(session, upload_prefix(upload.user_id, upload.id), after=after)
 
 
 async def _remove_parts(services: Services, upload: Upload) -> None:
-    try:
-        await services.objects.delete_prefix(upload_prefix(upload.user_id, upload.id))
-    except StoreUnavailable as error:
-        # The file is accepted: leftovers of a store that just went away must not undo that.
-        logger.warning("parts not removed", upload_id=str(upload.id), error=str(error))
+    prefix = upload_prefix(upload.user_id, upload.id)
+    await remove_noted(services, prefix, forget=not services.presigned_uploads)

@@ -11,6 +11,7 @@ from api.errors import ErrorType
 from api.openapi import SIGNED_IN_TYPES, errors, owned_errors
 from api.pagination import Page, Paging
 from api.schemas import TaskOut
+from api.waiting import task_answer, task_answers
 from db.models import TaskState
 from db.queries import tasks
 from pipelines import queue
@@ -40,13 +41,13 @@ async def list_tasks(
         limit=paging.page_size,
         offset=paging.offset,
     )
-    return paging.of([TaskOut.model_validate(row) for row in rows], total)
+    return paging.of(await task_answers(session, rows), total)
 
 
 @router.get("/{task_id}", summary="One task", response_description="Task", responses=owned_errors())
 async def get_task(session: Session, user: CurrentUser, task_id: uuid.UUID) -> TaskOut:
-    """State, stage, progress and the seconds it will probably still take."""
-    return TaskOut.model_validate(await tasks.get(session, user.id, task_id))
+    """State, stage, progress, place in the queue, and the seconds it will probably still take."""
+    return await task_answer(session, await tasks.get(session, user.id, task_id))
 
 
 @router.post(

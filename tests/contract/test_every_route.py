@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from sqlalchemy import text
 
 from api.errors import ERRORS, ErrorType
-from db.engine import session_scope
+from db.engine import Sessions, session_scope
 from tests.fixtures.api import prepare, sign_up, upload
 
 Document = dict[str, Any]
@@ -50,6 +50,10 @@ OWNED = {"file_id", "task_id", "upload_id"}
 """Path parameters that are ids of something owned; a new one must be added."""
 
 
+OTHERS = {"user_id"}
+"""Ids in paths of administrators' routes that are of nothing owned; a new one must be added."""
+
+
 def operations(document: Document) -> Iterator[tuple[str, str, Document]]:
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
@@ -61,7 +65,7 @@ def filled(path: str, ids: dict[str, str]) -> str:
 
 
 def random_ids() -> dict[str, str]:
-    return {name: str(uuid.uuid4()) for name in OWNED}
+    return {name: str(uuid.uuid4()) for name in OWNED | OTHERS}
 
 
 def resolved(document: Document, schema: Document) -> Document:
@@ -76,14 +80,34 @@ def document(app: FastAPI):
     return app.openapi()
 
 
+def for_admins(operation: Document) -> bool:
+    return "security" in operation and "403" in operation["responses"]
+
+
 @pytest.fixture
 def owned(document):
     """Routes that name something owned by its id."""
     return [
         (method, path)
-        for method, path, _ in operations(document)
-        if OWNED & set(re.findall(r"\{(\w+)\}", path))
+        for method, path, operation in operations(document)
+        if OWNED & set(re.findall(r"\{(\w+)\}", path)) and not for_admins(operation)
     ]
+
+
+@pytest.fixture
+def administrative(document):
+    """Routes that only administrators may use."""
+    return [
+        (method, path) for method, path, operation in operations(document) if for_admins(operation)
+    ]
+
+
+async def become_admin(sessions: Sessions, client: httpx.AsyncClient) -> None:
+    email = (await client.get("/api/auth/me")).json()["data"]["email"]
+    async with session_scope(sessions) as session:
+        await session.execute(
+            text("""UPDATE "user" SET role = 'admin' WHERE email = :email"""), {"email": email}
+        )
 
 
 def check_problem(response: httpx.Response, status: int, error_type: str | None = None) -> None:
@@ -167,6 +191,25 @@ async def test_an_admin_has_no_silent_way_around(
         headers={"Authorization": f"Bearer {pair['access_token']}"},
     )
     check_problem(response, 404, "not_found")
+
+
+async def test_administrators_routes_are_forbidden_to_others(administrative, client):
+    assert len(administrative) >= 7
+    for method, path in administrative:
+        for ids in (random_ids(), dict.fromkeys(OWNED | OTHERS, "1")):
+            check_problem(await client.request(method, filled(path, ids)), 403, "forbidden")
+
+
+async def test_administrators_routes_know_ids(administrative, client, sessions):
+    await become_admin(sessions, client)
+    for method, path in administrative:
+        response = await client.request(method, filled(path, random_ids()))
+        if "{" not in path:
+            assert response.status_code == 200, path
+            continue
+        check_problem(response, 404, "not_found")
+        wrong = filled(path, dict.fromkeys(OWNED | OTHERS, "1"))
+        check_problem(await client.request(method, wrong), 422, "validation_error")
 
 
 def test_every_route_says_what_it_is_and_how_it_refuses(document):

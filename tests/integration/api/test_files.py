@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from cluster.settings import RunnerSettings
 from db.engine import Sessions, session_scope
-from db.models import FileStatus, MediaFile, Segment, Speaker, TaskState, Transcript
+from db.models import FileStatus, MediaFile, Segment, Speaker, Transcript
 from db.objects.s3 import S3Objects
 from db.queries import tasks
 from pipelines import queue, task_state
@@ -27,7 +27,7 @@ async def uploaded(client, data: bytes) -> tuple[str, str]:
 
 async def claimed(sessions: Sessions) -> None:
     async with session_scope(sessions) as session:
-        assert await queue.claim(session, "a runner", 1, RunnerSettings())
+        assert await queue.claim(session, "a runner", RunnerSettings())
 
 
 async def transcribed(sessions: Sessions, file_id: str) -> None:
@@ -82,7 +82,7 @@ async def transcribed(sessions: Sessions, file_id: str) -> None:
         )
         task = await tasks.latest_of_file(session, key)
         assert task is not None
-        await task_state.transition(session, task, TaskState.completed)
+        await queue.write(session, task, task_state.on_success(task))
 
 
 class TestLists:
@@ -273,7 +273,7 @@ class TestDeletion:
         await objects.put(key.replace("original", "thumbnail.jpg"), b"jpeg")
         assert (await client.delete(f"{FILES}/{file_id}")).status_code == 204
         assert await keys(objects) == []
-        for table in ("media_file", "task", "task_event", "transcript", "segment", "speaker"):
+        for table in ("media_file", "task", "transcript", "segment", "speaker"):
             assert await rows(sessions, table) == 0
         assert error_type(await client.get(f"{FILES}/{file_id}")) == (404, "not_found")
         assert error_type(await client.delete(f"{FILES}/{file_id}")) == (404, "not_found")
@@ -347,4 +347,4 @@ class TestTasks:
 
 async def _try_claim(sessions: Sessions) -> None:
     async with session_scope(sessions) as session:
-        await queue.claim(session, "a runner", 1, RunnerSettings())
+        await queue.claim(session, "a runner", RunnerSettings())

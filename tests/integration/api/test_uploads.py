@@ -67,7 +67,8 @@ class TestWhole:
         assert (task["state"], task["media_file_id"]) == ("queued", file["id"])
         (key,) = await keys(objects)
         assert await objects.get(key) == recording
-        assert await rows(sessions, "task_event") == 1
+        # It was created, and its task waits.
+        assert await rows(sessions, "task_event") == 2
 
     @pytest.mark.parametrize(
         ("name", "stored"),

@@ -10,7 +10,7 @@ from api.error_handlers import OPAQUE, TABLE, api_error
 from api.errors import ERRORS, RETRYABLE, ApiError, ErrorType, problem_response
 from db.errors import FenceLost, NotFound, StoreUnavailable
 from pipelines.errors import IllegalTransition
-from pipelines.queue import EXHAUSTED
+from pipelines.task_state import EXHAUSTED
 from serving.errors import SpeechError
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "api-errors.md"
