@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,12 @@ from typing import Any
 import httpx
 
 from rayscribe.bootstrap import Credential
+from rayscribe.task_follower import StreamBroken, TaskFollower
 
 TRIES = 5
 PAUSE_SECONDS = 0.5
-POLL_SECONDS = 0.5
+STREAM_TIMEOUT = httpx.Timeout(45, connect=5)
+"""A stream is never silent for longer than its heartbeat of 15 s."""
 PASSING = frozenset({429, 502, 503, 504})
 
 Progress = Callable[[str, float], None]
@@ -147,12 +150,36 @@ class ApiClient:
 
     def follow(self, task_id: str) -> Iterator[Mapping[str, Any]]:
         """The task, as it changes, until it has ended."""
-        while True:
-            task = self._data(self._ask("GET", f"/api/tasks/{task_id}"))
-            yield task
-            if task["state"] in {"completed", "failed", "cancelled"}:
-                return
-            time.sleep(POLL_SECONDS)
+        return TaskFollower(self, task_id).states()
+
+    def task(self, task_id: str) -> Mapping[str, Any]:
+        """The task as it is now."""
+        found: Mapping[str, Any] = self._data(self._ask("GET", f"/api/tasks/{task_id}"))
+        return found
+
+    @contextmanager
+    def event_lines(self, file_id: str, last_event_id: str | None) -> Iterator[Iterator[str]]:
+        """The lines of a file's event stream.
+
+        Raises:
+            StreamBroken: it could not be opened for now, or broke.
+            ApiFailure: the API refused.
+        """
+        headers = {"Authorization": f"Bearer {self._token}"}
+        if last_event_id is not None:
+            headers["Last-Event-ID"] = last_event_id
+        path = f"/api/files/streaming/{file_id}/events"
+        try:
+            with self._http.stream("GET", path, headers=headers, timeout=STREAM_TIMEOUT) as answer:
+                # A token that has expired is renewed when the task is asked for.
+                if answer.status_code in {*PASSING, 401}:
+                    raise StreamBroken(f"{path}: {answer.status_code}")
+                if not answer.is_success:
+                    answer.read()
+                    self._data(answer)
+                yield answer.iter_lines()
+        except httpx.TransportError as error:
+            raise StreamBroken(str(error)) from error
 
     def tasks_of(self, file_id: str) -> list[Mapping[str, Any]]:
         """A file's tasks, newest first."""

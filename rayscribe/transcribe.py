@@ -1,6 +1,7 @@
 """`rayscribe transcribe FILE…`: through the REST API, a progress bar per file."""
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -157,15 +158,18 @@ def _follow(client: ApiClient, job: Job, bars: Progress) -> None:
     if task_id is None:
         return
     for task in client.follow(task_id):
-        stage = task["stage"] or task["state"]
-        bars.update(job.bar, stage=_with_eta(stage, task), completed=task["progress"])
+        bars.update(job.bar, stage=standing(task), completed=task["progress"])
         if task["state"] in {"failed", "cancelled"}:
             raise ApiFailure(task["error_message"] or f"the task was {task['state']}")
 
 
-def _with_eta(stage: str, task: Any) -> str:
-    eta = task["eta_seconds"]
-    return f"{stage}, {eta:.0f} s left" if eta and task["state"] == "running" else stage
+def standing(task: Mapping[str, Any]) -> str:
+    """Where a task stands, in a word or two."""
+    state, eta, position = task["state"], task["eta_seconds"], task.get("queue_position")
+    if state == "queued":
+        return f"queued, number {position}" if position else "queued"
+    stage = str(task["stage"] or state)
+    return f"{stage}, {eta:.0f} s left" if eta and state == "running" else stage
 
 
 def _fetch(client: ApiClient, job: Job, form: Format, output: Path | None) -> None:
