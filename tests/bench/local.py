@@ -10,6 +10,7 @@ import numpy as np
 
 from cluster.settings import Settings
 from pipelines import online
+from pipelines.pace import Pace
 from pipelines.plan import plan
 from pipelines.stages.base import Context, Models, Options, Recording
 from serving.arguments import SpeechArguments, speech_arguments
@@ -76,7 +77,9 @@ def transcribe(
         arguments.alignment_model,
         arguments.beam_size,
     )
-    context = Context(ports, models, MemoryAudio(), NoCheckpoints(), silent, no_limit)
+    context = Context(
+        ports, models, MemoryAudio(), NoCheckpoints(), silent, Pace(600, 10), no_limit
+    )
     chosen = options or Options()
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     recording = Recording(digest, server.source(path), chosen)

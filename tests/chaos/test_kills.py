@@ -3,9 +3,6 @@
 `make test` tries one moment per part, `make chaos` the matrix of parts and moments.
 """
 
-import time
-import uuid
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,27 +10,24 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from rayscribe.api_client import ApiClient, Submitted
-from rayscribe.bootstrap import load_credential
-from tests.fixtures.media import ffmpeg
-from tests.fixtures.speech import sample
+from tests.chaos.report import Report
+from tests.chaos.tasks import (
+    EVENTS,
+    IN_FLIGHT,
+    Quiet,
+    await_end,
+    await_moment,
+    exported,
+    submit,
+    transcripts,
+    windows_transcribed,
+)
 from tests.fixtures.stack import Stack
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
-LOOPS = 10
-"""Of the sample's 30 s."""
-END_SECONDS = 300
-EVENTS = """
-select type, payload ->> 'error_type' as reason from task_event where task_id = $1 order by id
-"""
-BEFORE = {"task.queued", "task.running"}
-"""Events of a task that goes on."""
-TASK = """
-select task.*, (select count(*) from stage_result as done
-                where done.media_file_id = task.media_file_id and done.stage = 'transcribe') as done
-from task where id = $1
-"""
+BEFORE = {"queued", "running"}
+"""States of a task that goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,69 +80,14 @@ CASES = [
 ]
 
 
-def submit(stack: Stack, folder: Path) -> Submitted:
-    """Upload the recording: the same audio, and other bytes each time."""
-    source = ("-stream_loop", str(LOOPS - 1), "-i", str(sample()))
-    path = ffmpeg(folder / "recording.flac", *source, "-metadata", f"comment={uuid.uuid4()}")
-    with client(stack) as api:
-        return api.submit(path, {}, lambda *_: None)
-
-
-def client(stack: Stack) -> closing[ApiClient]:
-    return closing(ApiClient(stack.url, None, load_credential(stack.data_dir)))
-
-
-def exported(stack: Stack, file_id: str) -> str:
-    with client(stack) as api:
-        return api.export(file_id, "json")
-
-
-def await_moment(stack: Stack, task_id: str, moment: str) -> None:
-    """Wait until the task is in the middle of decoding, or of its windows."""
-    while True:
-        [task] = stack.query(TASK, task_id)
-        assert task["state"] in {"queued", "running"}, f"it was over before: {task}"
-        if moment == "prepare":
-            assert task["progress"] < 0.1, f"decoded before it was seen: {task}"
-        if task["progress"] > 0 and (moment == "prepare" or task["done"] >= 2):
-            assert task["progress"] < 0.9
-            return
-        time.sleep(0.05)
-
-
-def await_end(stack: Stack, task_id: str) -> asyncpg.Record:
-    """The task when it is over, asked through whatever outage there is."""
-    deadline = time.monotonic() + END_SECONDS
-    seen: object = "no answer"
-    while time.monotonic() < deadline:
-        try:
-            [task] = stack.query(TASK, task_id)
-        except (OSError, asyncpg.PostgresError) as error:
-            seen = error
-        else:
-            if task["finished_at"]:
-                return task
-            seen = task
-        time.sleep(0.2)
-    raise AssertionError(f"not over after {END_SECONDS} s: {seen!r}")
-
-
-@pytest.fixture(scope="session")
-def undisturbed(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What is exported of the recording when nothing dies."""
-    submitted = submit(stack, tmp_path_factory.mktemp("undisturbed"))
-    task = await_end(stack, submitted.task_id)
-    assert (task["state"], task["attempt"]) == ("completed", 1)
-    return exported(stack, submitted.file_id)
-
-
 @pytest.mark.parametrize(("name", "moment"), CASES)
 def test_a_recording_survives_the_death_of(
-    stack: Stack, undisturbed: str, tmp_path: Path, name: str, moment: str
+    stack: Stack, quiet: Quiet, report: Report, tmp_path: Path, name: str, moment: str
 ):
     # What the test before has killed is back.
     stack.await_health()
     part = PARTS[name]
+    before = windows_transcribed(stack)
     submitted = submit(stack, tmp_path)
     await_moment(stack, submitted.task_id, moment)
     killed_at = datetime.now(UTC)
@@ -156,21 +95,29 @@ def test_a_recording_survives_the_death_of(
     if name == "supervisor":
         assert "password" not in stack.up()
     task = await_end(stack, submitted.task_id)
+    repeated = windows_transcribed(stack) - before - quiet.windows
+    report.note(
+        f"kill -9 {name}, {moment}",
+        completed=task["state"] == "completed",
+        transcripts=transcripts(stack, task),
+        repeated=repeated,
+        seconds=(task["finished_at"] - killed_at).total_seconds(),
+    )
     assert task["finished_at"] > killed_at
     assert_completed_once(stack, task, part)
+    assert repeated <= IN_FLIGHT
     stack.await_health()
-    assert exported(stack, submitted.file_id) == undisturbed
+    assert exported(stack, submitted.file_id) == quiet.transcript
 
 
 def assert_completed_once(stack: Stack, task: asyncpg.Record, part: Part) -> None:
     assert (task["state"], task["error_message"]) == ("completed", None)
     events = stack.query(EVENTS, task["id"])
-    assert [event["type"] for event in events if event["type"] not in BEFORE] == ["task.completed"]
+    states = [event["state"] for event in events]
+    assert [state for state in states if state not in BEFORE] == ["completed"]
     assert task["attempt"] <= part.attempts
     if part.reasons:
-        reasons = [event["reason"] for event in events[1:] if event["type"] == "task.queued"]
+        reasons = [event["reason"] for event in events[1:] if event["state"] == "queued"]
         assert len(reasons) == task["attempt"] - 1, events
         assert part.reasons.issuperset(reasons)
-    count = "select count(*) from transcript where media_file_id = $1"
-    [transcripts] = stack.query(count, task["media_file_id"])
-    assert transcripts["count"] == 1
+    assert transcripts(stack, task) == 1

@@ -78,3 +78,16 @@ def test_a_range_is_autoscaled(settings: Make) -> None:
         "target_ongoing_requests": 4,
     }
     assert "num_replicas" not in options
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_frozen_model_replica_is_given_up_within_forty_seconds(
+    role: Role, settings: Make
+) -> None:
+    options = deployment_options(role, settings(), gpus=0)
+    if role in {Role.runner, Role.api}:
+        assert "health_check_timeout_s" not in options
+        return
+    period, timeout = options["health_check_period_s"], options["health_check_timeout_s"]
+    # That it takes three failures is seen in tests/integration/serving/test_stuck_batches.py.
+    assert period + 3 * timeout <= 40

@@ -1,0 +1,227 @@
+"""Faults at marked points of a task: after the claim, before the commit, after it; and zombies.
+
+A point is held open by a lock on a table that the runner is about to write, so that the product
+needs no hooks for its tests.
+"""
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import asyncpg
+import psutil
+import pytest
+
+from cluster.embedded.installation import Installation
+from tests.chaos.report import Report
+from tests.chaos.tasks import (
+    EVENTS,
+    IN_FLIGHT,
+    TASK,
+    Quiet,
+    await_end,
+    await_moment,
+    exported,
+    submit,
+    transcripts,
+    windows_transcribed,
+)
+from tests.fixtures.stack import Stack
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
+
+WAITERS = "select count(*) from pg_locks where not granted and relation = $1::regclass"
+RUNNER, HEAD = "ServeReplica:pipelines:Runner", "gcs_server"
+
+
+@contextmanager
+def locked(stack: Stack, table: str) -> Iterator[Callable[[], None]]:
+    """Hold every writer of a table back; yields what waits until somebody stands there."""
+    url = Installation(stack.data_dir).environment()["DATABASE_URL"]
+    with asyncio.Runner() as loop:
+        connection = loop.run(asyncpg.connect(url))
+        loop.run(connection.execute(f"begin; lock table {table} in share mode"))
+
+        def await_somebody() -> None:
+            deadline = time.monotonic() + 60
+            while time.monotonic() < deadline:
+                [row] = stack.query(WAITERS, table)
+                if row["count"]:
+                    return
+                time.sleep(0.05)
+            raise AssertionError(f"nobody came to {table}")
+
+        try:
+            yield await_somebody
+        finally:
+            connection.terminate()
+
+
+def after_claim(stack: Stack, folder: Path, strike: Callable[[], None]) -> str:
+    """Before the attempt has written anything."""
+    with locked(stack, "outbox") as await_somebody:
+        submitted = submit(stack, folder)
+        await_state(stack, submitted.task_id, "running")
+        await_somebody()
+        strike()
+    return submitted.task_id
+
+
+def before_commit(stack: Stack, folder: Path, strike: Callable[[], None]) -> str:
+    """Everything is computed, and nothing of the transcript is stored."""
+    with locked(stack, "transcript") as await_somebody:
+        submitted = submit(stack, folder)
+        await_moment(stack, submitted.task_id, "transcribe")
+        await_somebody()
+        strike()
+    return submitted.task_id
+
+
+def after_commit(stack: Stack, folder: Path, strike: Callable[[], None]) -> str:
+    """The transcript is stored, and what the attempt leaves behind is not cleaned up."""
+    servers = stack.processes("weed")
+    try:
+        with locked(stack, "transcript") as await_somebody:
+            submitted = submit(stack, folder)
+            await_moment(stack, submitted.task_id, "transcribe")
+            await_somebody()
+            for server in servers:
+                server.suspend()
+        await_state(stack, submitted.task_id, "completed")
+        strike()
+    finally:
+        for server in servers:
+            if server.is_running():
+                server.resume()
+    return submitted.task_id
+
+
+POINTS = {"after claim": after_claim, "before commit": before_commit, "after commit": after_commit}
+CASES = [
+    pytest.param(
+        point,
+        part,
+        id=f"{point}-{part}".replace(" ", "-"),
+        marks=[] if part == RUNNER else [pytest.mark.chaos_matrix],
+    )
+    for point in POINTS
+    for part in (RUNNER, "postgres -D", HEAD)
+]
+
+
+def await_state(stack: Stack, task_id: str, state: str) -> asyncpg.Record:
+    """The task, once it is in this state."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        [task] = stack.query(TASK, task_id)
+        if task["state"] == state:
+            return task
+        time.sleep(0.05)
+    raise AssertionError(f"not {state}: {task}")
+
+
+@pytest.mark.parametrize(("point", "part"), CASES)
+def test_a_recording_survives_at(
+    stack: Stack, quiet: Quiet, report: Report, tmp_path: Path, point: str, part: str
+):
+    stack.await_health()
+    before, struck_at = windows_transcribed(stack), datetime.now(UTC)
+
+    def strike() -> None:
+        nonlocal struck_at
+        struck_at = datetime.now(UTC)
+        assert stack.kill(part) > 0
+
+    task_id = POINTS[point](stack, tmp_path, strike)
+    task = await_end(stack, task_id)
+    stack.await_health()
+    repeated = windows_transcribed(stack) - before - quiet.windows
+    report.note(
+        f"kill -9 {part}, {point}",
+        completed=task["state"] == "completed",
+        transcripts=transcripts(stack, task),
+        repeated=repeated,
+        seconds=max(0.0, (task["finished_at"] - struck_at).total_seconds()),
+    )
+    assert (task["state"], transcripts(stack, task)) == ("completed", 1)
+    states = [event["state"] for event in stack.query(EVENTS, task_id)]
+    assert states.count("completed") == 1
+    # What is stored is not done again; after the commit, nothing is.
+    assert repeated == 0
+    assert exported(stack, str(task["media_file_id"])) == quiet.transcript
+
+
+WATCHED = ("task", "stage_result", "transcript", "segment", "speaker", "task_event")
+WATCH = """
+create table chaos_write (application text, relation text);
+create function chaos_note() returns trigger language plpgsql as $$
+begin
+    insert into chaos_write values (current_setting('application_name'), tg_relname);
+    return null;
+end $$;
+"""
+
+
+@contextmanager
+def watched(stack: Stack) -> Iterator[Callable[[int], list[str]]]:
+    """Note who writes rows; yields what says which tables a process wrote to."""
+    for statement in WATCH.strip().split(";\n", 1):
+        stack.query(statement)
+    for table in WATCHED:
+        stack.query(
+            f"create trigger chaos after insert or update or delete on {table} "
+            "for each row execute function chaos_note()"
+        )
+
+    def written_by(pid: int) -> list[str]:
+        rows = stack.query(
+            "select relation from chaos_write where application = $1", f"rayscribe {pid}"
+        )
+        return [row["relation"] for row in rows]
+
+    try:
+        yield written_by
+    finally:
+        stack.query("drop function chaos_note() cascade")
+        stack.query("drop table chaos_write")
+
+
+def test_a_zombie_changes_no_row(stack: Stack, quiet: Quiet, report: Report, tmp_path: Path):
+    stack.await_health()
+    before = windows_transcribed(stack)
+    submitted = submit(stack, tmp_path)
+    await_moment(stack, submitted.task_id, "transcribe")
+    [held] = stack.query(TASK, submitted.task_id)
+    zombie = psutil.Process(int(held["lease_owner"].rpartition(":")[2]))
+    frozen_at = datetime.now(UTC)
+    zombie.send_signal(signal.SIGSTOP)
+    try:
+        deadline = time.monotonic() + 60
+        while stack.query(TASK, submitted.task_id)[0]["fence"] == held["fence"]:
+            assert time.monotonic() < deadline, "nobody took the task over"
+            time.sleep(0.05)
+        with watched(stack) as written_by:
+            zombie.send_signal(signal.SIGCONT)
+            task = await_end(stack, submitted.task_id)
+            assert zombie.is_running()
+            assert written_by(zombie.pid) == []
+            heir = int(task["fence"])
+            assert heir == held["fence"] + 1
+    finally:
+        if zombie.is_running():
+            zombie.send_signal(signal.SIGCONT)
+    repeated = windows_transcribed(stack) - before - quiet.windows
+    report.note(
+        "SIGSTOP runner past its lease, SIGCONT",
+        completed=task["state"] == "completed",
+        transcripts=transcripts(stack, task),
+        repeated=repeated,
+        seconds=(task["finished_at"] - frozen_at).total_seconds(),
+    )
+    assert (task["state"], task["attempt"], transcripts(stack, task)) == ("completed", 2, 1)
+    assert repeated <= IN_FLIGHT
+    assert exported(stack, submitted.file_id) == quiet.transcript
