@@ -71,10 +71,10 @@ async def session_scope(sessions: Sessions) -> AsyncIterator[AsyncSession]:
 
 
 def _is_outage(error: DBAPIError) -> bool:
-    """Whether the server is away, overloaded or starting (SQLSTATE 08, 53, 57P).
+    """Whether the server is away, overloaded or starting (SQLSTATE 08, 53, 57P, 57014).
 
     SQLAlchemy makes no OperationalError of asyncpg's errors: these come as DBAPIError itself.
     """
     state = getattr(error.orig, "sqlstate", None) or ""
     lost = isinstance(error, InterfaceError) or error.connection_invalidated
-    return lost or state.startswith(("08", "53", "57P"))
+    return lost or state.startswith(("08", "53", "57P", "57014"))

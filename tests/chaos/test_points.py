@@ -39,12 +39,12 @@ RUNNER, HEAD = "ServeReplica:pipelines:Runner", "gcs_server"
 
 
 @contextmanager
-def locked(stack: Stack, table: str) -> Iterator[Callable[[], None]]:
+def locked(stack: Stack, table: str, mode: str = "share") -> Iterator[Callable[[], None]]:
     """Hold every writer of a table back; yields what waits until somebody stands there."""
     url = Installation(stack.data_dir).environment()["DATABASE_URL"]
     with asyncio.Runner() as loop:
         connection = loop.run(asyncpg.connect(url))
-        loop.run(connection.execute(f"begin; lock table {table} in share mode"))
+        loop.run(connection.execute(f"begin; lock table {table} in {mode} mode"))
 
         def await_somebody() -> None:
             deadline = time.monotonic() + 60
@@ -62,8 +62,8 @@ def locked(stack: Stack, table: str) -> Iterator[Callable[[], None]]:
 
 
 def after_claim(stack: Stack, folder: Path, strike: Callable[[], None]) -> str:
-    """Before the attempt has written anything."""
-    with locked(stack, "outbox") as await_somebody:
+    """Before the attempt has begun to work: it looks for checkpoints first."""
+    with locked(stack, "stage_result", "access exclusive") as await_somebody:
         submitted = submit(stack, folder)
         await_state(stack, submitted.task_id, "running")
         await_somebody()
@@ -113,13 +113,13 @@ CASES = [
 ]
 
 
-def await_state(stack: Stack, task_id: str, state: str) -> asyncpg.Record:
-    """The task, once it is in this state."""
+def await_state(stack: Stack, task_id: str, state: str) -> None:
+    """Wait until the task is in this state."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        [task] = stack.query(TASK, task_id)
+        [task] = stack.query("select state from task where id = $1", task_id)
         if task["state"] == state:
-            return task
+            return
         time.sleep(0.05)
     raise AssertionError(f"not {state}: {task}")
 
