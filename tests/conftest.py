@@ -1,24 +1,9 @@
-"""Imports fixtures; counts and shows what a run left out."""
+"""Fixtures of all suites: real stores, the API over them, a runner, a whole service."""
 
-from tests.fixtures.stack import real_stack, stack
-from tests.fixtures.stores import (
-    database_url,
-    guards,
-    object_server,
-    object_settings,
-    objects,
-    postgres_server,
-    sessions,
-)
-
-__all__ = [
-    "database_url",
-    "guards",
-    "object_server",
-    "object_settings",
-    "objects",
-    "postgres_server",
-    "real_stack",
-    "sessions",
-    "stack",
+pytest_plugins = [
+    "tests.fixtures.api",
+    "tests.fixtures.events",
+    "tests.fixtures.runner",
+    "tests.fixtures.stack",
+    "tests.fixtures.stores",
 ]

@@ -31,7 +31,7 @@ from tests.fixtures.events import (
     say,
     step,
 )
-from tests.integration.api.test_over_http import served
+from tests.fixtures.http import served
 from tests.integration.pipelines.test_queue import add_task
 
 SECONDS = 30

@@ -3,39 +3,23 @@
 import asyncio
 import json
 import re
-import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 import httpx
 import psutil
 import pytest
-import uvicorn
 from fastapi import FastAPI
 
 from api.body_limit import LINGER_BYTES, MULTIPART_SLACK_BYTES, BodyLimit, middlewares
 from api.request_context import RequestId
 from tests.fixtures.api import PART_BYTES, part, prepare
+from tests.fixtures.http import served
 from tests.integration.api.test_uploads import keys, rows
 
 LIMIT = 100_000
 MIB = 1024 * 1024
-
-
-@asynccontextmanager
-async def served(app) -> AsyncIterator[int]:
-    """The port of a uvicorn in this process that serves `app`."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(app, log_level="error", lifespan="off")
-        server = uvicorn.Server(config)
-        task = asyncio.create_task(server.serve(sockets=[listener]))
-        while not server.started:
-            await asyncio.sleep(0.01)
-        yield listener.getsockname()[1]
-        server.should_exit = True
-        await task
 
 
 class Counting:
