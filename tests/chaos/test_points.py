@@ -225,3 +225,30 @@ def test_a_zombie_changes_no_row(stack: Stack, quiet: Quiet, report: Report, tmp
     assert (task["state"], task["attempt"], transcripts(stack, task)) == ("completed", 2, 1)
     assert repeated <= IN_FLIGHT
     assert exported(stack, submitted.file_id) == quiet.transcript
+
+
+def test_a_frozen_replica_is_given_up(stack: Stack, quiet: Quiet, report: Report, tmp_path: Path):
+    """It is there, and answers nothing: its windows go to its successor, in the same attempt."""
+    stack.await_health()
+    before = windows_transcribed(stack)
+    submitted = submit(stack, tmp_path)
+    await_moment(stack, submitted.task_id, "transcribe")
+    [frozen] = stack.processes("ServeReplica:pipelines:Transcriber")
+    frozen_at = datetime.now(UTC)
+    frozen.send_signal(signal.SIGSTOP)
+    try:
+        task = await_end(stack, submitted.task_id)
+    finally:
+        if frozen.is_running():
+            frozen.send_signal(signal.SIGCONT)
+    repeated = windows_transcribed(stack) - before - quiet.windows
+    report.note(
+        "SIGSTOP transcriber",
+        completed=task["state"] == "completed",
+        transcripts=transcripts(stack, task),
+        repeated=repeated,
+        seconds=(task["finished_at"] - frozen_at).total_seconds(),
+    )
+    assert (task["state"], task["attempt"], transcripts(stack, task)) == ("completed", 1, 1)
+    assert repeated <= IN_FLIGHT
+    assert exported(stack, submitted.file_id) == quiet.transcript
