@@ -9,7 +9,7 @@ from pathlib import Path
 import asyncpg
 
 from cluster.settings import RunnerSettings
-from rayscribe.api_client import ApiClient, Submitted
+from rayscribe.api_client import ApiClient, ApiFailure, Submitted
 from rayscribe.bootstrap import load_credential
 from tests.fixtures.media import ffmpeg
 from tests.fixtures.speech import sample
@@ -53,9 +53,17 @@ def submit(stack: Stack, folder: Path, loops: int = LOOPS) -> Submitted:
 
 
 def exported(stack: Stack, file_id: str) -> str:
-    """The transcript."""
-    with client(stack) as api:
-        return api.export(file_id, "json")
+    """The transcript, asked again where the service was only about to go down."""
+    deadline = time.monotonic() + END_SECONDS
+    while True:
+        stack.await_health()
+        try:
+            with client(stack) as api:
+                return api.export(file_id, "json")
+        except ApiFailure:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(1)
 
 
 def await_moment(stack: Stack, task_id: str, moment: str) -> None:

@@ -1,6 +1,7 @@
 """Two hundred tasks of five users under twenty random kills: each ends once, and as in a quiet run.
 
-`make chaos` only: it takes about ten minutes.
+A task that lost its runner three times is a dead letter, as it would be if its file had killed them;
+its user tries it again. `make chaos` only: it takes about seven minutes.
 """
 
 import json
@@ -37,7 +38,9 @@ VICTIMS = {
     "gcs_server": 1,
 }
 """How often each is killed; in all KILLS times."""
-STATES = "select state, count(*) from task group by state"
+ENDS = """
+select count(*) from task_event where task_id = $1 and payload ->> 'task_state' = any($2::text[])
+"""
 PASSWORD = "correct horse battery staple"
 
 
@@ -101,15 +104,21 @@ def test_two_hundred_tasks_survive_twenty_kills(
     kills(stack)
     ended = [await_end(stack, item.submitted.task_id, 1800) for item in sent]
     stack.await_health()
-    assert [task["state"] for task in ended] == ["completed"] * TASKS, stack.query(STATES)
-    for item, task in zip(sent, ended, strict=True):
-        ends = stack.query(
-            "select count(*) from task_event where task_id = $1"
-            " and payload ->> 'task_state' = any($2::text[])",
-            task["id"],
-            ["completed", "failed", "cancelled"],
-        )
-        assert ends[0]["count"] == 1
+    for task in ended:
+        [ends] = stack.query(ENDS, task["id"], ["completed", "failed", "cancelled"])
+        assert ends["count"] == 1
+    letters = [item for item, task in zip(sent, ended, strict=True) if task["state"] != "completed"]
+    for task in ended:
+        found = (task["state"], task["error_type"], task["attempt"])
+        assert found[0] == "completed" or found == ("failed", "attempts_exhausted", 3)
+    print(f"{TASKS} tasks, {KILLS} kills: {len(letters)} lost three runners and are tried again")
+    assert len(letters) < TASKS / 10
+    for item in letters:
+        client = clients[item.user]
+        answer = client._ask("POST", f"/api/tasks/retry/{item.submitted.file_id}")
+        again = await_end(stack, client._data(answer)["task"]["id"])
+        assert again["state"] == "completed"
+    for item in sent:
         assert transcript(clients[item.user], item.submitted.file_id) == quiet[item.variant]
 
 
@@ -122,4 +131,4 @@ def kills(stack: Stack) -> None:
     for word in order:
         stack.await_health(300)
         time.sleep(choice.uniform(0.5, 5.0))
-        assert stack.kill(word) > 0
+        choice.choice(stack.processes(word)).kill()
