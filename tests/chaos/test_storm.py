@@ -1,7 +1,7 @@
 """Two hundred tasks of five users under twenty random kills: each ends once, and as in a quiet run.
 
-A task that lost its runner three times is a dead letter, as it would be if its file had killed them;
-its user tries it again. `make chaos` only: it takes about seven minutes.
+A task that lost its runner three times is a dead letter, as it would be if its file had killed
+them; its user tries it again. `make chaos` only: it takes about seven minutes.
 """
 
 import json
@@ -131,4 +131,7 @@ def kills(stack: Stack) -> None:
     for word in order:
         stack.await_health(300)
         time.sleep(choice.uniform(0.5, 5.0))
-        choice.choice(stack.processes(word)).kill()
+        # The one before it may not be replaced yet.
+        while not (victims := stack.processes(word)):
+            time.sleep(0.2)
+        choice.choice(victims).kill()
