@@ -64,7 +64,7 @@ test-models: models test-weights ## real weights on real speech
 test-stack: models test-weights ## a whole running rayscribe, with fake and with real models
 	$(STACK_TESTS)
 
-chaos: models ## every part of a running rayscribe killed, at every moment (takes 10 minutes)
+chaos: models ## every part of a running rayscribe killed, at every moment (takes 20 minutes)
 	$(BIN)/python -m pytest tests/chaos -q
 
 check: lint types contracts ## all fast gates

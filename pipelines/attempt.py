@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -240,17 +240,13 @@ class Attempt:
                     session, self.held, stage=stage, progress=progress, eta_seconds=eta_seconds
                 )
 
-        own = {
-            SPANS: asyncio.Semaphore(settings.max_outstanding_spans_per_task),
-            "windows": asyncio.Semaphore(settings.max_outstanding_windows_per_task),
-        }
+        windows = asyncio.Semaphore(settings.max_outstanding_windows_per_task)
+        spans = asyncio.Semaphore(settings.max_outstanding_spans_per_task)
 
         @asynccontextmanager
         async def slot(stage: str) -> AsyncIterator[None]:
-            async with AsyncExitStack() as stack:
-                await stack.enter_async_context(own.get(stage, own["windows"]))
-                shared = self.shared.slots(stage)
-                await stack.enter_async_context(shared.take(self.task.user_id, self.task.lane))
+            shared = self.shared.slots(stage).take(self.task.user_id, self.task.lane)
+            async with spans if stage == SPANS else windows, shared:
                 yield
 
         meter = ProgressMeter(SHARE, write)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import Interval, and_, case, exists, func, not_, or_, select, tuple_, update
+from sqlalchemy import Interval, and_, case, exists, func, not_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -29,12 +29,11 @@ from db.models import (
 )
 from db.notify import CANCEL, PROGRESS, TASKS, notify
 from db.queries import events
+from db.queries.tasks import HELD, is_overdue
 from pipelines import schedule, task_state
 from pipelines.notices import Notice, task_status
 from pipelines.schedule import Clock, Head, Limits, Share
 from pipelines.task_state import TERMINAL, Failure, Step
-
-HELD = (TaskState.running, TaskState.cancelling)
 
 Number = TypeVar("Number", int, float)
 
@@ -103,7 +102,14 @@ async def claim(
         return None
     suspect = task_state.is_suspect(task, settings.max_attempts)
     step = task_state.on_claim(task, settings.max_attempts)
-    await write(session, task, step, settings, lease_owner=owner)
+    lease: dict[str, Any] = {}
+    if step.leased:
+        lease = {
+            "lease_owner": owner,
+            "lease_expires_at": func.now() + _seconds(settings.lease_seconds),
+            "started_at": func.coalesce(Task.started_at, func.now()),
+        }
+    await write(session, task, step, **lease)
     return Claimed(task, suspect)
 
 
@@ -123,11 +129,7 @@ async def _expired(
     suspect = and_(Task.state == TaskState.running, Task.attempt == settings.max_attempts - 1)
     task: Task | None = await session.scalar(
         select(Task)
-        .where(
-            Task.state.in_(HELD),
-            Task.lease_expires_at < func.now(),
-            *([not_(suspect)] if has_suspect else []),
-        )
+        .where(is_overdue(), *([not_(suspect)] if has_suspect else []))
         .order_by(Task.lease_expires_at)
         .limit(1)
         .with_for_update(skip_locked=True)
@@ -197,7 +199,6 @@ async def write(
     session: AsyncSession,
     task: Task,
     step: Step,
-    settings: RunnerSettings | None = None,
     **changes: Any,
 ) -> None:
     """Make a step: the task, its file's status and an event, in this transaction.
@@ -214,11 +215,7 @@ async def write(
         "updated_at": func.now(),
         **changes,
     }
-    if step.leased:
-        lease = settings.lease_seconds if settings else 0.0
-        values["lease_expires_at"] = func.now() + _seconds(lease)
-        values["started_at"] = func.coalesce(Task.started_at, func.now())
-    elif step.state is not TaskState.cancelling:
+    if not step.leased and step.state is not TaskState.cancelling:
         values |= {"lease_owner": None, "lease_expires_at": None}
     if step.delay_seconds:
         values["run_after"] = func.now() + _seconds(step.delay_seconds)
@@ -375,11 +372,7 @@ async def overdue(session: AsyncSession, user_id: uuid.UUID | None = None) -> Se
     """Tasks in the hands of runners that have fallen silent, locked."""
     rows = await session.scalars(
         select(Task)
-        .where(
-            Task.state.in_(HELD),
-            or_(Task.lease_expires_at.is_(None), Task.lease_expires_at < func.now()),
-            *([Task.user_id == user_id] if user_id else []),
-        )
+        .where(is_overdue(), *([Task.user_id == user_id] if user_id else []))
         .order_by(Task.created_at)
         .with_for_update(skip_locked=True)
     )

@@ -5,20 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.errors import NotFound
 from db.models import FileStatus, Lane, MediaFile, Task, TaskState, User
-from db.queries.tasks import ACTIVE
-
-HELD = (TaskState.running, TaskState.cancelling)
-
-
-def is_overdue() -> ColumnElement[bool]:
-    """Whether the runner that has a task has fallen silent."""
-    lost = or_(Task.lease_expires_at.is_(None), Task.lease_expires_at < func.now())
-    return and_(Task.state.in_(HELD), lost)
+from db.queries.tasks import ACTIVE, HELD, is_overdue
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,19 +3,27 @@
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.errors import NotFound
 from db.models import Task, TaskState
 
-ACTIVE = (TaskState.queued, TaskState.running, TaskState.cancelling)
+HELD = (TaskState.running, TaskState.cancelling)
+"""States of a task that a runner has."""
+ACTIVE = (TaskState.queued, *HELD)
 
 
 def readable_by(user_id: uuid.UUID) -> ColumnElement[bool]:
     """Tasks that this user may see: their own, for admins too as long as no audit log exists."""
     return Task.user_id == user_id
+
+
+def is_overdue() -> ColumnElement[bool]:
+    """Whether the runner that has a task has fallen silent."""
+    lost = or_(Task.lease_expires_at.is_(None), Task.lease_expires_at < func.now())
+    return and_(Task.state.in_(HELD), lost)
 
 
 async def get(

@@ -45,4 +45,6 @@ def quiet(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Quiet:
     submitted = submit(stack, tmp_path_factory.mktemp("undisturbed"))
     task = await_end(stack, submitted.task_id)
     assert (task["state"], task["attempt"]) == ("completed", 1)
+    [file] = stack.query("select thumbnail_key from media_file where id = $1", submitted.file_id)
+    assert file["thumbnail_key"]
     return Quiet(exported(stack, submitted.file_id), windows_transcribed(stack) - before)

@@ -3,7 +3,8 @@
 import time
 import uuid
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
@@ -11,6 +12,7 @@ import asyncpg
 from cluster.settings import RunnerSettings
 from rayscribe.api_client import ApiClient, ApiFailure, Submitted
 from rayscribe.bootstrap import load_credential
+from tests.chaos.report import Report
 from tests.fixtures.media import ffmpeg
 from tests.fixtures.speech import sample
 from tests.fixtures.stack import Stack
@@ -20,6 +22,8 @@ LOOPS = 10
 END_SECONDS = 300
 IN_FLIGHT = RunnerSettings().max_outstanding_windows_per_task
 """Windows of a task that may have to be done again."""
+GOES_ON = {"queued", "running"}
+"""States of a task that is not over."""
 TASK = """
 select task.*, (select count(*) from stage_result as done
                 where done.media_file_id = task.media_file_id and done.stage = 'transcribe') as done
@@ -45,9 +49,14 @@ def client(stack: Stack) -> closing[ApiClient]:
 
 
 def submit(stack: Stack, folder: Path, loops: int = LOOPS) -> Submitted:
-    """Upload the recording: the same audio, and other bytes each time."""
+    """Upload the recording: the same audio, and other bytes each time.
+
+    It has a picture, so that there is an object to be stored before the result is.
+    """
     source = ("-stream_loop", str(loops - 1), "-i", str(sample()))
-    path = ffmpeg(folder / "recording.flac", *source, "-metadata", f"comment={uuid.uuid4()}")
+    picture = ("-f", "lavfi", "-i", "color=size=64x64:rate=1", "-shortest", "-c:a", "flac")
+    told = ("-metadata", f"comment={uuid.uuid4()}")
+    path = ffmpeg(folder / "recording.mkv", *source, *picture, *told)
     with client(stack) as api:
         return api.submit(path, {}, lambda *_: None)
 
@@ -101,6 +110,42 @@ def transcripts(stack: Stack, task: asyncpg.Record) -> int:
     count = "select count(*) from transcript where media_file_id = $1"
     [row] = stack.query(count, task["media_file_id"])
     return int(row["count"])
+
+
+@dataclass(slots=True)
+class Watch:
+    """A fault under observation, from before its recording is sent until the task is over."""
+
+    stack: Stack
+    quiet: Quiet
+    report: Report
+    fault: str
+    struck_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    windows_before: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.windows_before = windows_transcribed(self.stack)
+
+    def struck(self) -> None:
+        """The fault happens now."""
+        self.struck_at = datetime.now(UTC)
+
+    def survived(self, task: asyncpg.Record, most_repeated: int) -> None:
+        """Note what it cost; it must have completed, once, with a quiet run's transcript."""
+        made = transcripts(self.stack, task)
+        repeated = windows_transcribed(self.stack) - self.windows_before - self.quiet.windows
+        self.report.note(
+            self.fault,
+            completed=task["state"] == "completed",
+            transcripts=made,
+            repeated=repeated,
+            seconds=max(0.0, (task["finished_at"] - self.struck_at).total_seconds()),
+        )
+        assert (task["state"], task["error_message"], made) == ("completed", None, 1)
+        states = [event["state"] for event in self.stack.query(EVENTS, task["id"])]
+        assert [state for state in states if state not in GOES_ON] == ["completed"]
+        assert repeated <= most_repeated
+        assert exported(self.stack, str(task["media_file_id"])) == self.quiet.transcript
 
 
 def windows_transcribed(stack: Stack) -> int:

@@ -9,7 +9,6 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
@@ -18,18 +17,7 @@ import pytest
 
 from cluster.embedded.installation import Installation
 from tests.chaos.report import Report
-from tests.chaos.tasks import (
-    EVENTS,
-    IN_FLIGHT,
-    TASK,
-    Quiet,
-    await_end,
-    await_moment,
-    exported,
-    submit,
-    transcripts,
-    windows_transcribed,
-)
+from tests.chaos.tasks import IN_FLIGHT, TASK, Quiet, Watch, await_end, await_moment, submit
 from tests.fixtures.stack import Stack
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
@@ -72,7 +60,7 @@ def after_claim(stack: Stack, folder: Path, strike: Callable[[], None]) -> str:
 
 
 def before_commit(stack: Stack, folder: Path, strike: Callable[[], None]) -> str:
-    """Everything is computed, and nothing of the transcript is stored."""
+    """Everything is computed and the thumbnail is in the object store; no row tells of it."""
     with locked(stack, "transcript") as await_somebody:
         submitted = submit(stack, folder)
         await_moment(stack, submitted.task_id, "transcribe")
@@ -129,30 +117,15 @@ def test_a_recording_survives_at(
     stack: Stack, quiet: Quiet, report: Report, tmp_path: Path, point: str, part: str
 ):
     stack.await_health()
-    before, struck_at = windows_transcribed(stack), datetime.now(UTC)
+    watch = Watch(stack, quiet, report, f"kill -9 {part}, {point}")
 
     def strike() -> None:
-        nonlocal struck_at
-        struck_at = datetime.now(UTC)
+        watch.struck()
         assert stack.kill(part) > 0
 
     task_id = POINTS[point](stack, tmp_path, strike)
-    task = await_end(stack, task_id)
-    stack.await_health()
-    repeated = windows_transcribed(stack) - before - quiet.windows
-    report.note(
-        f"kill -9 {part}, {point}",
-        completed=task["state"] == "completed",
-        transcripts=transcripts(stack, task),
-        repeated=repeated,
-        seconds=max(0.0, (task["finished_at"] - struck_at).total_seconds()),
-    )
-    assert (task["state"], transcripts(stack, task)) == ("completed", 1)
-    states = [event["state"] for event in stack.query(EVENTS, task_id)]
-    assert states.count("completed") == 1
     # What is stored is not done again; after the commit, nothing is.
-    assert repeated == 0
-    assert exported(stack, str(task["media_file_id"])) == quiet.transcript
+    watch.survived(await_end(stack, task_id), 0)
 
 
 WATCHED = ("task", "stage_result", "transcript", "segment", "speaker", "task_event")
@@ -192,14 +165,13 @@ def watched(stack: Stack) -> Iterator[Callable[[int], list[str]]]:
 
 def test_a_zombie_changes_no_row(stack: Stack, quiet: Quiet, report: Report, tmp_path: Path):
     stack.await_health()
-    before = windows_transcribed(stack)
+    watch = Watch(stack, quiet, report, "SIGSTOP runner past its lease, SIGCONT")
     submitted = submit(stack, tmp_path)
     await_moment(stack, submitted.task_id, "transcribe")
     [held] = stack.query(TASK, submitted.task_id)
     zombie = psutil.Process(int(held["lease_owner"].rpartition(":")[2]))
-    frozen_at = datetime.now(UTC)
-    zombie.send_signal(signal.SIGSTOP)
-    try:
+    watch.struck()
+    with frozen(zombie):
         deadline = time.monotonic() + 60
         while stack.query(TASK, submitted.task_id)[0]["fence"] == held["fence"]:
             assert time.monotonic() < deadline, "nobody took the task over"
@@ -209,46 +181,30 @@ def test_a_zombie_changes_no_row(stack: Stack, quiet: Quiet, report: Report, tmp
             task = await_end(stack, submitted.task_id)
             assert zombie.is_running()
             assert written_by(zombie.pid) == []
-            heir = int(task["fence"])
-            assert heir == held["fence"] + 1
-    finally:
-        if zombie.is_running():
-            zombie.send_signal(signal.SIGCONT)
-    repeated = windows_transcribed(stack) - before - quiet.windows
-    report.note(
-        "SIGSTOP runner past its lease, SIGCONT",
-        completed=task["state"] == "completed",
-        transcripts=transcripts(stack, task),
-        repeated=repeated,
-        seconds=(task["finished_at"] - frozen_at).total_seconds(),
-    )
-    assert (task["state"], task["attempt"], transcripts(stack, task)) == ("completed", 2, 1)
-    assert repeated <= IN_FLIGHT
-    assert exported(stack, submitted.file_id) == quiet.transcript
+    assert (task["fence"], task["attempt"]) == (held["fence"] + 1, 2)
+    watch.survived(task, IN_FLIGHT)
 
 
 def test_a_frozen_replica_is_given_up(stack: Stack, quiet: Quiet, report: Report, tmp_path: Path):
     """It is there, and answers nothing: its windows go to its successor, in the same attempt."""
     stack.await_health()
-    before = windows_transcribed(stack)
+    watch = Watch(stack, quiet, report, "SIGSTOP transcriber")
     submitted = submit(stack, tmp_path)
     await_moment(stack, submitted.task_id, "transcribe")
-    [frozen] = stack.processes("ServeReplica:pipelines:Transcriber")
-    frozen_at = datetime.now(UTC)
-    frozen.send_signal(signal.SIGSTOP)
-    try:
+    [replica] = stack.processes("ServeReplica:pipelines:Transcriber")
+    watch.struck()
+    with frozen(replica):
         task = await_end(stack, submitted.task_id)
+    assert task["attempt"] == 1
+    watch.survived(task, IN_FLIGHT)
+
+
+@contextmanager
+def frozen(process: psutil.Process) -> Iterator[None]:
+    """A process that stands still; it goes on at the end, if somebody has not ended it."""
+    process.send_signal(signal.SIGSTOP)
+    try:
+        yield
     finally:
-        if frozen.is_running():
-            frozen.send_signal(signal.SIGCONT)
-    repeated = windows_transcribed(stack) - before - quiet.windows
-    report.note(
-        "SIGSTOP transcriber",
-        completed=task["state"] == "completed",
-        transcripts=transcripts(stack, task),
-        repeated=repeated,
-        seconds=(task["finished_at"] - frozen_at).total_seconds(),
-    )
-    assert (task["state"], task["attempt"], transcripts(stack, task)) == ("completed", 1, 1)
-    assert repeated <= IN_FLIGHT
-    assert exported(stack, submitted.file_id) == quiet.transcript
+        if process.is_running():
+            process.send_signal(signal.SIGCONT)
