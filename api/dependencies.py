@@ -145,3 +145,11 @@ async def _current_admin(user: CurrentUser) -> User:
 
 
 CurrentAdmin = Annotated[User, Depends(_current_admin)]
+
+
+def _caller_address(connection: HTTPConnection) -> str:
+    return connection.client.host if connection.client else ""
+
+
+CallerAddress = Annotated[str, Depends(_caller_address)]
+"""Where the request comes from: the proxy in front, where there is one."""

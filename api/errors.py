@@ -25,12 +25,17 @@ class ErrorType(StrEnum):
     invalid_token = "invalid_token"  # noqa: S105 - an error's name
     invalid_credentials = "invalid_credentials"
     invalid_refresh_token = "invalid_refresh_token"  # noqa: S105 - an error's name
+    provider_refused = "provider_refused"
     forbidden = "forbidden"
     registration_closed = "registration_closed"
+    wrong_password = "wrong_password"  # noqa: S105 - an error's name
     not_found = "not_found"
     method_not_allowed = "method_not_allowed"
     conflict = "conflict"
     email_taken = "email_taken"
+    name_taken = "name_taken"
+    last_admin = "last_admin"
+    not_configured = "not_configured"
     duplicate_file = "duplicate_file"
     file_busy = "file_busy"
     file_completed = "file_completed"
@@ -39,6 +44,8 @@ class ErrorType(StrEnum):
     upload_closed = "upload_closed"
     upload_incomplete = "upload_incomplete"
     upload_expired = "upload_expired"
+    precondition_failed = "precondition_failed"
+    precondition_required = "precondition_required"
     length_required = "length_required"
     body_too_large = "body_too_large"
     upload_too_large = "upload_too_large"
@@ -49,12 +56,23 @@ class ErrorType(StrEnum):
     invalid_media = "invalid_media"
     unsupported_media = "unsupported_media"
     no_audio = "no_audio"
+    no_video = "no_video"
     audio_too_short = "audio_too_short"
     audio_too_long = "audio_too_long"
     decoder_limit = "decoder_limit"
     language_unsupported = "language_unsupported"
     idempotency_key_reused = "idempotency_key_reused"
+    url_refused = "url_refused"
+    source_unsupported = "source_unsupported"
+    source_private = "source_private"
+    source_removed = "source_removed"
+    source_geo_blocked = "source_geo_blocked"
+    source_live = "source_live"
+    source_unreachable = "source_unreachable"
     queue_full = "queue_full"
+    too_many_attempts = "too_many_attempts"
+    too_many_uploads = "too_many_uploads"
+    quota_exceeded = "quota_exceeded"
     processing_error = "processing_error"
     attempts_exhausted = "attempts_exhausted"
     internal_error = "internal_error"
@@ -102,9 +120,17 @@ ERRORS: Mapping[ErrorType, ErrorInfo] = {
     ErrorType.invalid_refresh_token: ErrorInfo(
         401, "Refresh token refused", "It is expired, revoked or used before: sign in again."
     ),
+    ErrorType.provider_refused: ErrorInfo(
+        401,
+        "Sign-in at the provider failed",
+        "Begin again at `/api/auth/oidc/login`; if it stays, ask an administrator.",
+    ),
     ErrorType.forbidden: ErrorInfo(403, "Not allowed", "Ask an administrator for the right."),
     ErrorType.registration_closed: ErrorInfo(
         403, "Registration is closed", "Ask an administrator for an account."
+    ),
+    ErrorType.wrong_password: ErrorInfo(
+        403, "Current password is wrong", "Send the password that you sign in with now."
     ),
     ErrorType.not_found: ErrorInfo(
         404, "Not found", "Check the id or the path; what belongs to others is not found either."
@@ -117,6 +143,15 @@ ERRORS: Mapping[ErrorType, ErrorInfo] = {
     ),
     ErrorType.email_taken: ErrorInfo(
         409, "Email address in use", "Sign in, or register with another address."
+    ),
+    ErrorType.name_taken: ErrorInfo(
+        409, "Name in use", "Take the one that exists, or choose another name."
+    ),
+    ErrorType.last_admin: ErrorInfo(
+        409, "The last administrator", "Make somebody else an administrator first."
+    ),
+    ErrorType.not_configured: ErrorInfo(
+        409, "Feature is not configured", "Ask an administrator to set it up."
     ),
     ErrorType.duplicate_file: ErrorInfo(
         409, "File exists already", "Use the file named by `existing_file_id`, or delete it first."
@@ -157,6 +192,14 @@ ERRORS: Mapping[ErrorType, ErrorInfo] = {
     ErrorType.upload_too_large: ErrorInfo(
         413, "File too large", "Cut the recording, or ask the operator to raise the limit."
     ),
+    ErrorType.precondition_failed: ErrorInfo(
+        412,
+        "Changed meanwhile",
+        "Somebody edited it since you read it: read it again, then repeat your edit on that.",
+    ),
+    ErrorType.precondition_required: ErrorInfo(
+        428, "If-Match required", "Send the `ETag` of what you read as `If-Match`."
+    ),
     ErrorType.range_not_satisfiable: ErrorInfo(
         416, "Range lies outside the file", "`Content-Range` tells the file's size."
     ),
@@ -176,6 +219,9 @@ ERRORS: Mapping[ErrorType, ErrorInfo] = {
         422, "Media of a kind that is not accepted", "Convert it, for example to FLAC or MP4."
     ),
     ErrorType.no_audio: ErrorInfo(422, "No audio in the file", "Send a file with an audio track."),
+    ErrorType.no_video: ErrorInfo(
+        422, "No picture in the file", "Subtitles can be put into videos only; export them instead."
+    ),
     ErrorType.audio_too_short: ErrorInfo(
         422, "Recording too short", "Send a longer recording; this one cannot hold speech."
     ),
@@ -193,10 +239,39 @@ ERRORS: Mapping[ErrorType, ErrorInfo] = {
         "Key belongs to another request",
         "Make a new `Idempotency-Key` for each request; repeat one only with the same content.",
     ),
+    ErrorType.url_refused: ErrorInfo(
+        422,
+        "Address is not fetched",
+        "Send a public http or https address; others are reached only if the operator allows it.",
+    ),
+    ErrorType.source_unsupported: ErrorInfo(
+        422, "No recording at that address", "Send the address of a media file or of its page."
+    ),
+    ErrorType.source_private: ErrorInfo(
+        422, "Recording is private", "Make it public, or download it yourself and upload it."
+    ),
+    ErrorType.source_removed: ErrorInfo(
+        422, "Recording is not there any more", "Look for another copy."
+    ),
+    ErrorType.source_geo_blocked: ErrorInfo(
+        422, "Recording is blocked in this region", "Download it elsewhere and upload it."
+    ),
+    ErrorType.source_live: ErrorInfo(
+        422, "Stream is still running", "Wait until it is over and its recording is published."
+    ),
     ErrorType.queue_full: ErrorInfo(
         429,
         "Too much is waiting",
         "Try again after `Retry-After` seconds; what was sent in parts is kept meanwhile.",
+    ),
+    ErrorType.too_many_attempts: ErrorInfo(
+        429, "Too many attempts", "Try again after `Retry-After` seconds."
+    ),
+    ErrorType.too_many_uploads: ErrorInfo(
+        429, "Too many uploads at a time", "Complete or cancel one of those that are open."
+    ),
+    ErrorType.quota_exceeded: ErrorInfo(
+        429, "Quota used up", "Try again after `Retry-After` seconds."
     ),
     ErrorType.processing_error: ErrorInfo(
         500, "Processing failed", "Try again; if it stays, tell the operator the `request_id`."
@@ -215,6 +290,9 @@ ERRORS: Mapping[ErrorType, ErrorInfo] = {
     ),
     ErrorType.deadline_exceeded: ErrorInfo(
         503, "Processing took far too long", "Seen on failed tasks; try again later."
+    ),
+    ErrorType.source_unreachable: ErrorInfo(
+        502, "Remote site does not answer", "Try again later; open the address in a browser."
     ),
     ErrorType.speech_unavailable: ErrorInfo(
         503, "Speech service does not answer", "Try again after `Retry-After` seconds."

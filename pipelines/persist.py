@@ -5,6 +5,7 @@ import uuid
 from sqlalchemy import delete, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from db import vocabulary
 from db.models import MediaFile, Segment, Speaker, Transcript
 from pipelines import queue, task_state
 from pipelines.queue import Claim
@@ -89,6 +90,7 @@ def _transcript(recording: Recording, models: Models, file_id: uuid.UUID) -> Tra
         },
         turns=[_turn(turn) for turn in diarization.turns] if diarization else [],
         exclusive_turns=[_turn(t) for t in diarization.exclusive_turns] if diarization else [],
+        vocabulary=vocabulary.stored(segment.text for segment in recording.segments),
     )
 
 

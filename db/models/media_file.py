@@ -30,6 +30,10 @@ class MediaFile(Keyed, Updated, Base):
     user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"))
     filename: Mapped[str] = mapped_column(String(255))
     title: Mapped[str | None] = mapped_column(String(255))
+    author: Mapped[str | None] = mapped_column(String(255))
+    description: Mapped[str | None]
+    # Where it was fetched from; None: it was uploaded.
+    source_url: Mapped[str | None] = mapped_column(String(2048))
     content_type: Mapped[str] = mapped_column(String(100))
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     sha256: Mapped[str] = mapped_column(String(64))
@@ -54,7 +58,20 @@ class MediaFile(Keyed, Updated, Base):
             unique=True,
             postgresql_where=text("status NOT IN ('failed', 'cancelled')"),
         ),
-        Index("ix_media_file_user_created", "user_id", "created_at"),
+        # One for each way to sort a list; the id settles ties.
+        Index("ix_media_file_user_created", "user_id", "created_at", "id"),
+        Index("ix_media_file_user_filename", "user_id", "filename", "id"),
+        Index("ix_media_file_user_size", "user_id", "size_bytes", "id"),
+        Index("ix_media_file_user_duration", "user_id", "duration", "id"),
+        Index("ix_media_file_user_status", "user_id", "status", "created_at"),
+        # What a search for a part of a name looks at.
+        Index(
+            "ix_media_file_names",
+            "title",
+            "filename",
+            postgresql_using="gin",
+            postgresql_ops={"title": "gin_trgm_ops", "filename": "gin_trgm_ops"},
+        ),
     )
 
 

@@ -37,6 +37,8 @@ class TaskKind(StrEnum):
     """What a task does."""
 
     transcription = "transcription"
+    download = "download"
+    playlist = "playlist"
 
 
 class Lane(StrEnum):
@@ -56,6 +58,10 @@ class Task(Keyed, Updated, Base):
     media_file_id: Mapped[uuid.UUID | None] = mapped_column(
         ForeignKey("media_file.id", ondelete="CASCADE"), index=True
     )
+    # The batch that it belongs to.
+    parent_id: Mapped[uuid.UUID | None] = mapped_column(
+        ForeignKey("task.id", ondelete="CASCADE"), index=True
+    )
     kind: Mapped[TaskKind] = mapped_column(text_enum(TaskKind))
     state: Mapped[TaskState] = mapped_column(text_enum(TaskState), default=TaskState.queued)
     lane: Mapped[Lane] = mapped_column(text_enum(Lane), default=Lane.interactive)
@@ -74,6 +80,8 @@ class Task(Keyed, Updated, Base):
     eta_seconds: Mapped[float | None]
     # Seconds that each stage took, in the attempt that completed.
     timings: Mapped[dict[str, float]] = mapped_column(JSONB, default=dict, server_default="{}")
+    # What came of it, beyond the rows it wrote.
+    result: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict, server_default="{}")
     error_type: Mapped[str | None] = mapped_column(String(64))
     error_message: Mapped[str | None]
     started_at: Mapped[datetime | None]

@@ -4,7 +4,7 @@ import uuid
 from typing import Any
 
 from sqlalchemy import REAL, ForeignKey, Index, String, UniqueConstraint
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.base import Base, Dated, Keyed
@@ -18,6 +18,8 @@ class Transcript(Keyed, Dated, Base):
     media_file_id: Mapped[uuid.UUID] = mapped_column(
         ForeignKey("media_file.id", ondelete="CASCADE"), unique=True
     )
+    # Grows with every edit, and when the file is computed anew: what `If-Match` compares.
+    version: Mapped[int] = mapped_column(default=1, server_default="1")
     language: Mapped[str | None] = mapped_column(String(10))
     language_probability: Mapped[float | None]
     # `transcribe` or `translate`
@@ -30,6 +32,10 @@ class Transcript(Keyed, Dated, Base):
     # [[start, end, label], ...] with overlaps, as RTTM has them.
     turns: Mapped[list[Any]] = mapped_column(JSONB, default=list)
     exclusive_turns: Mapped[list[Any]] = mapped_column(JSONB, default=list)
+    # Which words occur in it (db.vocabulary): what the filter of lists asks.
+    vocabulary: Mapped[str] = mapped_column(TSVECTOR, server_default="")
+
+    __table_args__ = (Index("ix_transcript_vocabulary", "vocabulary", postgresql_using="gin"),)
 
 
 class Speaker(Keyed, Dated, Base):
@@ -73,5 +79,42 @@ class Segment(Keyed, Base):
     compression_ratio: Mapped[float] = mapped_column(default=0.0)
     temperature: Mapped[float] = mapped_column(default=0.0)
     doubt: Mapped[str | None] = mapped_column(String(32))
+    # Whether a person changed it.
+    edited: Mapped[bool] = mapped_column(default=False, server_default="false")
 
     __table_args__ = (Index("uq_segment_transcript_index", "transcript_id", "index", unique=True),)
+
+
+class TranscriptEdit(Keyed, Dated, Base):
+    """One edit of a transcript: the segments (or the speaker) before and after it."""
+
+    __tablename__ = "transcript_edit"
+
+    media_file_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("media_file.id", ondelete="CASCADE")
+    )
+    # Who; the edit stays when the account goes.
+    user_id: Mapped[uuid.UUID | None] = mapped_column(
+        ForeignKey("user.id", ondelete="SET NULL"), index=True
+    )
+    # The transcript's version that it made.
+    version: Mapped[int]
+    action: Mapped[str] = mapped_column(String(32))
+    before: Mapped[Any] = mapped_column(JSONB)
+    after: Mapped[Any] = mapped_column(JSONB)
+
+    __table_args__ = (Index("ix_transcript_edit_file", "media_file_id", "version"),)
+
+
+class Analytics(Dated, Base):
+    """Figures about a conversation, of one version of its transcript."""
+
+    __tablename__ = "analytics"
+
+    media_file_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("media_file.id", ondelete="CASCADE"), primary_key=True
+    )
+    transcript_version: Mapped[int]
+    # The version of the definitions.
+    schema_version: Mapped[str] = mapped_column(String(16))
+    figures: Mapped[dict[str, Any]] = mapped_column(JSONB)

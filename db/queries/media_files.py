@@ -30,7 +30,7 @@ class FileSort(StrEnum):
 
 
 def readable_by(user_id: uuid.UUID) -> ColumnElement[bool]:
-    """Files that this user may see: their own, for admins too as long as no audit log exists."""
+    """Files that are this user's. What an administrator reads beside them: `db.queries.reading`."""
     return MediaFile.user_id == user_id
 
 

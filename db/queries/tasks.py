@@ -16,7 +16,7 @@ ACTIVE = (TaskState.queued, *HELD)
 
 
 def readable_by(user_id: uuid.UUID) -> ColumnElement[bool]:
-    """Tasks that this user may see: their own, for admins too as long as no audit log exists."""
+    """Tasks that are this user's."""
     return Task.user_id == user_id
 
 

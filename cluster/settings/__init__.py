@@ -1,0 +1,59 @@
+"""Settings: every knob, in groups, read from the environment at the composition roots only.
+
+The seed's names (`WHISPER_MODEL`, `DATABASE_URL`, `MINIO_ENDPOINT` …) are kept; our own carry the
+prefix `RAYSCRIBE_`. Everybody else receives the small group it needs as a parameter.
+"""
+
+from cluster.settings.base import MIB, Count, Group, Seconds, seed
+from cluster.settings.door import ApiSettings, AuthSettings, MediaSettings
+from cluster.settings.models import Profile, ReplicaSettings, SpeechSettings
+from cluster.settings.stores import DatabaseSettings, ObjectSettings, PathSettings
+from cluster.settings.work import (
+    LogSettings,
+    MaintenanceSettings,
+    QueueSettings,
+    RaySettings,
+    RunnerSettings,
+)
+
+__all__ = [
+    "MIB",
+    "ApiSettings",
+    "AuthSettings",
+    "Count",
+    "DatabaseSettings",
+    "Group",
+    "LogSettings",
+    "MaintenanceSettings",
+    "MediaSettings",
+    "ObjectSettings",
+    "PathSettings",
+    "Profile",
+    "QueueSettings",
+    "RaySettings",
+    "ReplicaSettings",
+    "RunnerSettings",
+    "Seconds",
+    "Settings",
+    "SpeechSettings",
+    "seed",
+]
+
+
+class Settings:
+    """All groups, each read from the environment once."""
+
+    def __init__(self) -> None:
+        self.paths = PathSettings()
+        self.database = DatabaseSettings()
+        self.objects = ObjectSettings()
+        self.auth = AuthSettings()
+        self.api = ApiSettings()
+        self.media = MediaSettings()
+        self.speech = SpeechSettings()
+        self.replicas = ReplicaSettings()
+        self.runner = RunnerSettings()
+        self.queue = QueueSettings()
+        self.maintenance = MaintenanceSettings()
+        self.ray = RaySettings()
+        self.logs = LogSettings()

@@ -1,0 +1,113 @@
+"""Settings of the work: the queue, the runners, Ray, logs."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from cluster.settings.base import MIB, Count, Group, Seconds
+
+
+class RunnerSettings(Group):
+    """The task queue and the runner that claims from it."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="RAYSCRIBE_RUNNER_", extra="ignore", frozen=True, populate_by_name=True
+    )
+
+    replicas: Count = 1
+    """Replicas of the runner."""
+    max_tasks: Count = 8
+    """Tasks that one runner works on at a time."""
+    max_tasks_per_user: Count = 6
+    """Tasks of one user that are worked on at a time, over all runners: below the one before, so
+    that somebody else's recording finds a place at once."""
+    lane_patience: Count = 10
+    """How often in a row waiting tasks of a lane may be passed over for those of a better one."""
+    lease_seconds: Seconds = 60
+    """After so long without a heartbeat a task is another runner's to claim."""
+    heartbeat_seconds: Seconds = 10
+    """How often a runner renews its leases and looks for cancelled tasks."""
+    poll_seconds: Seconds = 5
+    """How long a runner waits for a notification before it looks for tasks all the same."""
+    max_attempts: Count = 3
+    """After so many attempts a task has failed."""
+    retry_base_seconds: Seconds = 5
+    """Pause before the second attempt; doubled for each further one."""
+    max_outstanding_windows_per_task: Count = 8
+    """Windows of a task under way: Serve's router is first in, first out, and a long file must not
+    stand in front of a short one."""
+    max_outstanding_windows: Count = 32
+    """The same for all tasks of a runner together."""
+    max_outstanding_spans_per_task: Count = 2
+    """Spans of a task under way (diarization): each is five minutes of audio."""
+    max_outstanding_spans: Count = 4
+    """The same for all tasks of a runner together."""
+    window_retries: Count = 3
+    """How often a window is asked for again in one attempt."""
+    stage_base_seconds: Seconds = 600
+    """A stage is given up after this, and the next times what it takes here."""
+    stage_slack: Annotated[float, Field(ge=1)] = 10
+    """Times the slowest recent recording's seconds per audio second (real time before there is
+    one)."""
+    call_timeout_seconds: Seconds = 600
+    """A replica that has not answered by then is given up and the call made again."""
+
+
+class QueueSettings(Group):
+    """How much may wait."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="RAYSCRIBE_QUEUE_", extra="ignore", frozen=True, populate_by_name=True
+    )
+
+    max_hours_per_user: Seconds = 500
+    """Hours of audio that one user may have waiting; more is refused with 429."""
+    max_hours: Seconds = 5000
+    """The same for all users together: what cannot be done within days is refused now."""
+
+
+class MaintenanceSettings(Group):
+    """What runners do besides tasks."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="RAYSCRIBE_MAINTENANCE_", extra="ignore", frozen=True, populate_by_name=True
+    )
+
+    interval_seconds: Seconds = 60
+    """How often leftovers are swept and old rows dropped."""
+    outbox_poll_seconds: Seconds = 5
+    """How often work for other stores is looked for."""
+    outbox_retry_seconds: Seconds = 10
+    """Pause after a store failed; doubled for each further failure, up to an hour."""
+    event_retention_days: Count = 30
+    """Events older than this are dropped; a client that was away longer starts anew."""
+    idempotency_retention_hours: Count = 24
+    """How long the answer to an `Idempotency-Key` is kept."""
+
+
+class RaySettings(Group):
+    """The embedded Ray head, or the address of a cluster that is there already."""
+
+    address: str | None = Field(None, validation_alias="RAYSCRIBE_RAY_ADDRESS")
+    """`http://host:port` of the dashboard of a cluster that is there already; unset: the embedded
+    head."""
+    object_store_bytes: Count = Field(
+        512 * MIB, validation_alias="RAYSCRIBE_RAY_OBJECT_STORE_BYTES"
+    )
+    """Shared memory of the embedded head's object store."""
+    num_cpus: Count | None = Field(None, validation_alias="RAYSCRIBE_RAY_NUM_CPUS")
+    """Unset: what the machine has. Logical CPUs only cap how many replicas fit."""
+
+
+class LogSettings(Group):
+    """Structured logs."""
+
+    log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
+    """`DEBUG`, `INFO`, `WARNING` or `ERROR`."""
+    log_format: Annotated[str, Field(pattern="^(json|text)$")] = "text"
+    """`text` or `json`, a line for each event."""
+    log_dir: Path | None = None
+    """Our own events go to a file for each part in it. Unset: standard error; under `rayscribe up`,
+    `logs` in the data directory."""
