@@ -1,5 +1,7 @@
 """Runs a program that reads hostile bytes: bounded memory, time and output, no network, no files.
 
+`cluster.outlet` starts programs in the same way that need to reach one thing outside.
+
 The limits are set by a chain of util-linux programs in front of the program (`unshare`, `setpriv`,
 `prlimit`, `nice`; each replaces itself by the next, so the process id stays). A Python
 `preexec_fn` would do the same but runs between fork and exec, where a lock that another thread of
@@ -13,7 +15,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -53,12 +55,15 @@ class SandboxLimits:
     """What a program may use.
 
     `wall_seconds` counts while somebody waits for the program's output; a reader that takes its
-    time between two reads costs the program nothing. `output_bytes` bounds standard output.
+    time between two reads costs the program nothing. `output_bytes` bounds standard output, and
+    `file_bytes` each file that the program writes: none unless something is said, since results
+    leave through pipes.
     """
 
     memory_bytes: int
     wall_seconds: float
     output_bytes: int
+    file_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +134,54 @@ def _works(prefix: Sequence[str]) -> bool:
     return attempt.returncode == 0
 
 
+def limited(limits: SandboxLimits) -> tuple[str, ...]:
+    """The command prefix that sets a program's limits.
+
+    Raises:
+        SandboxUnavailable: a program that does it is not installed.
+    """
+    return (
+        program("nice"),
+        "-n10",
+        program("prlimit"),
+        f"--as={limits.memory_bytes}",
+        f"--cpu={ceil(limits.wall_seconds) + 1}",
+        f"--fsize={limits.file_bytes}",
+        "--nofile=64",
+        "--core=0",
+        # No --nproc: it counts all processes and threads of the user, Ray's among them.
+        "--",
+    )
+
+
+def spawn(
+    command: Sequence[str],
+    pass_fds: Sequence[int] = (),
+    *,
+    directory: str = "/",
+    environment: Mapping[str, str] | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start a command in a session of its own, with no more environment than is given here.
+
+    Raises:
+        SandboxUnavailable: the machine is out of processes, or its first program is missing.
+    """
+    try:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            pass_fds=pass_fds,
+            cwd=directory,
+            env={"PATH": os.defpath, "LC_ALL": "C.UTF-8", **(environment or {})},
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise SandboxUnavailable(f"{command[0]} could not be started: {error}") from error
+
+
 class SandboxedProcess:
     """A running program. Leaving its `with` block kills it together with what it started."""
 
@@ -155,6 +208,16 @@ class SandboxedProcess:
         del block[filled:]
         return block
 
+    def lines(self) -> Iterator[str]:
+        """The output line by line, as it comes; one without an end within a block is cut there."""
+        rest = b""
+        block = memoryview(bytearray(PIPE_BYTES))
+        while self._output in self._open:
+            received = self._receive(block)
+            *whole, rest = (rest + bytes(block[:received])).split(b"\n")
+            yield from (line.decode("utf-8", "replace") for line in whole)
+            rest = rest[-PIPE_BYTES:]
+
     def finish(self) -> SandboxExit:
         """Discard what is left of the output, wait for the end and say how it was."""
         scrap = memoryview(bytearray(PIPE_BYTES))
@@ -167,6 +230,10 @@ class SandboxedProcess:
         stderr = self._stderr.decode("utf-8", "replace")
         exceeded = self._exceeded or _limit_behind(returncode, stderr)
         return SandboxExit(returncode, stderr, exceeded)
+
+    def kill(self) -> None:
+        """End the program from another thread: whoever reads from it finds its output at an end."""
+        self._kill()
 
     def close(self) -> None:
         """Kill the program, if it still runs, with its whole process group."""
@@ -245,6 +312,8 @@ class SandboxedProcess:
 
 
 def _limit_behind(returncode: int, stderr: str) -> Resource | None:
+    if -returncode == signal.SIGXFSZ:
+        return Resource.output
     if -returncode == signal.SIGKILL:
         return Resource.killed
     if returncode != 0 and OUT_OF_MEMORY.search(stderr):
@@ -263,8 +332,6 @@ class Sandbox:
 
     def __init__(self) -> None:
         self._isolation = isolation()
-        self._prlimit = program("prlimit")
-        self._nice = program("nice")
 
     @property
     def network_isolated(self) -> bool:
@@ -284,22 +351,8 @@ class Sandbox:
         Raises:
             SandboxUnavailable: the program is not installed or the machine is out of processes.
         """
-        command = [*self._isolation.prefix, *self._rlimits(limits), program(argv[0]), *argv[1:]]
-        try:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                bufsize=0,
-                pass_fds=pass_fds,
-                cwd="/",
-                env={"PATH": os.defpath, "LC_ALL": "C.UTF-8"},
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise SandboxUnavailable(f"{argv[0]} could not be started: {error}") from error
-        return SandboxedProcess(process, limits)
+        command = [*self._isolation.prefix, *limited(limits), program(argv[0]), *argv[1:]]
+        return SandboxedProcess(spawn(command, pass_fds), limits)
 
     def run(
         self, argv: Sequence[str], limits: SandboxLimits, pass_fds: Sequence[int] = ()
@@ -309,18 +362,3 @@ class Sandbox:
             # One byte more than allowed tells an output that just fits from one that was cut.
             output = process.read(limits.output_bytes + 1)
             return bytes(output), process.finish()
-
-    def _rlimits(self, limits: SandboxLimits) -> tuple[str, ...]:
-        return (
-            self._nice,
-            "-n10",
-            self._prlimit,
-            f"--as={limits.memory_bytes}",
-            f"--cpu={ceil(limits.wall_seconds) + 1}",
-            # Results leave through pipes, so no file may be written at all.
-            "--fsize=0",
-            "--nofile=64",
-            "--core=0",
-            # No --nproc: it counts all processes and threads of the user, Ray's among them.
-            "--",
-        )

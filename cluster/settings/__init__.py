@@ -5,9 +5,15 @@ prefix `RAYSCRIBE_`. Everybody else receives the small group it needs as a param
 """
 
 from cluster.settings.base import MIB, Count, Group, Seconds, seed
-from cluster.settings.door import ApiSettings, AuthSettings, MediaSettings
+from cluster.settings.door import ApiSettings, AuthSettings, MediaSettings, OidcSettings
 from cluster.settings.models import Profile, ReplicaSettings, SpeechSettings
-from cluster.settings.stores import DatabaseSettings, ObjectSettings, PathSettings
+from cluster.settings.outside import DownloadSettings, EgressSettings
+from cluster.settings.stores import (
+    DatabaseSettings,
+    ObjectSettings,
+    PathSettings,
+    SearchSettings,
+)
 from cluster.settings.work import (
     LogSettings,
     MaintenanceSettings,
@@ -22,17 +28,21 @@ __all__ = [
     "AuthSettings",
     "Count",
     "DatabaseSettings",
+    "DownloadSettings",
+    "EgressSettings",
     "Group",
     "LogSettings",
     "MaintenanceSettings",
     "MediaSettings",
     "ObjectSettings",
+    "OidcSettings",
     "PathSettings",
     "Profile",
     "QueueSettings",
     "RaySettings",
     "ReplicaSettings",
     "RunnerSettings",
+    "SearchSettings",
     "Seconds",
     "Settings",
     "SpeechSettings",
@@ -47,11 +57,15 @@ class Settings:
         self.paths = PathSettings()
         self.database = DatabaseSettings()
         self.objects = ObjectSettings()
+        self.search = SearchSettings()
         self.auth = AuthSettings()
+        self.oidc = OidcSettings()
         self.api = ApiSettings()
         self.media = MediaSettings()
         self.speech = SpeechSettings()
         self.replicas = ReplicaSettings()
+        self.egress = EgressSettings()
+        self.download = DownloadSettings()
         self.runner = RunnerSettings()
         self.queue = QueueSettings()
         self.maintenance = MaintenanceSettings()

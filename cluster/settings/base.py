@@ -26,3 +26,8 @@ class Group(BaseSettings):
 def seed(name: str) -> AliasChoices:
     """The seed's variable name; `RAYSCRIBE_<name>` is understood too."""
     return AliasChoices(name, f"RAYSCRIBE_{name}")
+
+
+def words(listed: str) -> list[str]:
+    """The values of a setting that has several, separated by commas."""
+    return [word.strip() for word in listed.split(",") if word.strip()]

@@ -1,10 +1,14 @@
 """Settings of the HTTP door: who comes in, and what may be brought in."""
 
-from typing import Annotated
+from ipaddress import ip_network
+from typing import Annotated, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import SettingsConfigDict
 
-from cluster.settings.base import MIB, Count, Group, Seconds, seed
+from cluster.settings.base import MIB, Count, Group, Seconds, seed, words
+from cluster.settings.outside import Listed
 
 
 class AuthSettings(Group):
@@ -22,6 +26,75 @@ class AuthSettings(Group):
     """Argon2id memory, KiB (RFC 9106, second recommended option is 64 MiB)."""
     open_registration: bool = True
     """Whether anybody may create an account; otherwise `rayscribe create-user` does."""
+    attempts_per_minute: Count = 30
+    """Sign-ins and registrations from one address (IPv6: one /64) in a minute; more get 429. Many
+    people may share an address; what stops guessing is the lockout."""
+    lockout_failures: Count = 5
+    """Wrong passwords in a row after which an account is locked."""
+    lockout_minutes: Count = 15
+    """How long it is locked then; each further wrong password doubles it."""
+    max_lockout_minutes: Count = 24 * 60
+    """Longest lock; wrong passwords are forgotten after this time."""
+
+
+class OidcSettings(Group):
+    """Sign-in at an OpenID Connect provider (authorization code flow with PKCE)."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="RAYSCRIBE_OIDC_", extra="ignore", frozen=True, populate_by_name=True
+    )
+
+    issuer: str | None = None
+    """The provider's issuer URL; its configuration is read from
+    `<issuer>/.well-known/openid-configuration`. Unset: no sign-in at a provider."""
+    client_id: str = ""
+    """Under which name the provider knows this installation."""
+    client_secret: SecretStr | None = None
+    """The secret that goes with it. Unset: a public client, PKCE alone."""
+    redirect_uri: str = ""
+    """Where the provider sends the browser back: `https://…/api/auth/oidc/callback`, as registered
+    there."""
+    scopes: str = "openid email profile"
+    """What is asked for, separated by spaces."""
+    allowed_domains: Listed = ""
+    """Domains of email addresses that may come in, separated by commas. Empty: all."""
+    trust_emails: bool = False
+    """Take an email address although the provider does not say that it verified it (Entra ID never
+    says so)."""
+    create_accounts: bool = True
+    """Make an account for whom the provider vouches; otherwise only those that have one come in."""
+    admin_claim: str = ""
+    """The claim (`groups`, `roles` …) that says who administers. Empty: roles are given here."""
+    admin_value: str = ""
+    """What that claim equals or contains for an administrator."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if not self.issuer:
+            return self
+        missing = [name for name in ("client_id", "redirect_uri") if not getattr(self, name)]
+        if missing:
+            named = ", ".join(f"RAYSCRIBE_OIDC_{name.upper()}" for name in missing)
+            raise ValueError(f"RAYSCRIBE_OIDC_ISSUER is set, so {named} must be")
+        if bool(self.admin_claim) != bool(self.admin_value):
+            raise ValueError(
+                "RAYSCRIBE_OIDC_ADMIN_CLAIM and RAYSCRIBE_OIDC_ADMIN_VALUE go together"
+            )
+        if "openid" not in self.scopes.split():
+            raise ValueError("RAYSCRIBE_OIDC_SCOPES must contain openid")
+        if not is_private_channel(self.issuer):
+            raise ValueError(
+                f"RAYSCRIBE_OIDC_ISSUER={self.issuer} must begin with https:// "
+                "(http:// only on this machine): its keys say who comes in"
+            )
+        return self
+
+
+def is_private_channel(url: str) -> bool:
+    """Whether nobody on the way can read or change what is sent: https, or this very machine."""
+    parts = urlsplit(url)
+    local = parts.hostname in {"127.0.0.1", "::1", "localhost"}
+    return bool(parts.hostname) and (parts.scheme == "https" or (parts.scheme == "http" and local))
 
 
 class ApiSettings(Group):
@@ -39,10 +112,33 @@ class ApiSettings(Group):
     """Largest file."""
     upload_expiry_hours: Count = 24
     """How long an upload may take before it is given up."""
+    max_open_uploads: Count = 20
+    """Uploads in parts of one user that are open at a time: each may take the largest file's room
+    in the object store until it is given up."""
+    max_parts_at_once: Count = 32
+    """Parts that one replica takes in at a time, shared fairly among users: each is in memory. The
+    others wait."""
+    media_url_seconds: Count = 300
+    """How long a signed address of a recording or of a video with subtitles opens it."""
+    thumbnail_url_seconds: Count = 900
+    """The same of a thumbnail: lists show many of them."""
+    trusted_proxies: Listed = ""
+    """Addresses or networks of the proxies in front, separated by commas: the caller's address is
+    taken from their `X-Forwarded-For`. Empty: from nobody's, so that behind a proxy all callers
+    share its address, and its limits."""
+    max_tags_per_file: Count = 100
+    """Tags on one file: lists of files tell them all."""
     replicas: Count = 1
     """Replicas of the API."""
     max_ongoing_requests: Count = 2000
     """Requests of one replica at a time; WebSockets and server-sent events hold one each."""
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, listed: str) -> str:
+        for entry in words(listed):
+            ip_network(entry)
+        return listed
 
 
 class MediaSettings(Group):
@@ -64,3 +160,8 @@ class MediaSettings(Group):
     """See the one before."""
     block_seconds: Count = 300
     """Audio that is decoded and stored at a time; what a decode keeps in memory."""
+    max_mux_bytes: Annotated[int, Field(ge=1, le=4096 * MIB)] = 4096 * MIB
+    """Largest video that subtitles are put into: it lies on the decoder's disk twice meanwhile, and
+    S3 takes no more than 5 GiB at once."""
+    mux_seconds: Seconds = 600
+    """How long ffmpeg may take for it. Picture and sound are only copied."""

@@ -50,3 +50,12 @@ class ObjectSettings(Group):
     public_endpoint: str | None = Field(None, validation_alias=seed("MINIO_PUBLIC_ENDPOINT"))
     """The address under which browsers reach S3; presigned uploads are offered only where it is
     set."""
+
+
+class SearchSettings(Group):
+    """Vectors and keywords. Unset: PostgreSQL does both. Only `/health` asks them so far."""
+
+    qdrant_url: str | None = Field(None, validation_alias=seed("QDRANT_URL"))
+    """`http://host:6333` of a Qdrant server."""
+    meili_url: str | None = Field(None, validation_alias=seed("MEILI_URL"))
+    """`http://host:7700` of a Meilisearch server."""

@@ -4,6 +4,7 @@ import os
 import socket
 import tempfile
 import time
+from dataclasses import replace
 
 import psutil
 import pytest
@@ -177,6 +178,21 @@ def test_new_privileges_are_refused(sandbox):
     output, _ = sandbox.run(["grep", "NoNewPrivs", "/proc/self/status"], LIMITS)
 
     assert output.split() == [b"NoNewPrivs:", b"1"]
+
+
+def test_a_file_that_may_be_written_grows_no_further_than_allowed(sandbox):
+    with tempfile.TemporaryFile() as file:
+        os.fchmod(file.fileno(), 0o666)
+        limits = replace(LIMITS, file_bytes=100_000)
+        copy = ["dd", "if=/dev/zero", f"of=/dev/fd/{file.fileno()}", "bs=50000", "status=none"]
+
+        _, fits = sandbox.run([*copy, "count=2"], limits, pass_fds=[file.fileno()])
+        _, too_large = sandbox.run([*copy, "count=9"], limits, pass_fds=[file.fileno()])
+        _, forbidden = sandbox.run([*copy, "count=1"], LIMITS, pass_fds=[file.fileno()])
+
+        assert fits.succeeded
+        assert too_large.exceeded is forbidden.exceeded is Resource.output
+        assert os.fstat(file.fileno()).st_size <= 100_000
 
 
 def test_a_missing_program_is_named(sandbox):
