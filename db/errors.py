@@ -18,6 +18,19 @@ class NotFound(StoreError):
         return f"There is no {self.kind} {self.key}."
 
 
+class NameTaken(StoreError):
+    """The user has another thing of this kind with this name."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(kind, name)
+        self.kind = kind
+        self.name = name
+
+    def __str__(self) -> str:
+        """Name what is there already."""
+        return f"You have a {self.kind} named {self.name} already."
+
+
 class DuplicateFile(StoreError):
     """The user has another file with the same bytes, so this one cannot come back to life."""
 

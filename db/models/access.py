@@ -3,7 +3,7 @@
 import uuid
 from datetime import datetime
 
-from sqlalchemy import BigInteger, ForeignKey, Identity, Index, String, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Identity, Index, String, UniqueConstraint, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.base import Base, Dated, Keyed
@@ -19,11 +19,13 @@ class RefreshToken(Keyed, Dated, Base):
     )
     family_id: Mapped[uuid.UUID] = mapped_column(index=True)
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
-    expires_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
     used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
     user_agent: Mapped[str] = mapped_column(String(255), default="", server_default="")
     address: Mapped[str] = mapped_column(String(45), default="", server_default="")
+    # When the family began: its first rows are dropped some day.
+    session_started_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
 class ExternalIdentity(Keyed, Dated, Base):
@@ -46,10 +48,12 @@ class SignInAttempt(Dated, Base):
     __tablename__ = "sign_in_attempt"
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
-    # sha256 of the lower-case email address: what people mistype there may be a password.
+    # sha256 of whose password is tried: what people mistype as their address may be a password.
+    # Empty: nobody's, only the caller's address counts.
     account: Mapped[str] = mapped_column(String(64))
     address: Mapped[str] = mapped_column(String(45))
-    succeeded: Mapped[bool]
+    # None: the password is being looked at.
+    succeeded: Mapped[bool | None]
 
     __table_args__ = (
         Index("ix_sign_in_attempt_account", "account", "created_at"),

@@ -27,7 +27,8 @@ class AuditEvent(Dated, Base):
     details: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict, server_default="{}")
 
     __table_args__ = (
-        Index("ix_audit_event_created", "created_at"),
+        Index("ix_audit_event_created", "created_at", "id"),
         Index("ix_audit_event_actor", "actor_id", "created_at"),
         Index("ix_audit_event_owner", "owner_id", "created_at"),
+        Index("ix_audit_event_subject", "subject_id", "created_at"),
     )

@@ -58,12 +58,30 @@ class MediaFile(Keyed, Updated, Base):
             unique=True,
             postgresql_where=text("status NOT IN ('failed', 'cancelled')"),
         ),
-        # One for each way to sort a list; the id settles ties.
-        Index("ix_media_file_user_created", "user_id", "created_at", "id"),
+        # One for each way to sort a list; the id settles ties. The first one also holds what most
+        # filters ask, so that files are counted without their rows.
+        Index(
+            "ix_media_file_user_created",
+            "user_id",
+            "created_at",
+            "id",
+            postgresql_include=["status", "duration", "size_bytes", "content_type", "language"],
+        ),
         Index("ix_media_file_user_filename", "user_id", "filename", "id"),
         Index("ix_media_file_user_size", "user_id", "size_bytes", "id"),
-        Index("ix_media_file_user_duration", "user_id", "duration", "id"),
-        Index("ix_media_file_user_status", "user_id", "status", "created_at"),
+        # Backwards, what is not known yet comes last.
+        Index("ix_media_file_user_duration", "user_id", text("duration NULLS FIRST"), "id"),
+        Index("ix_media_file_user_completed", "user_id", text("completed_at NULLS FIRST"), "id"),
+        Index("ix_media_file_user_status", "user_id", "status", "created_at", "id"),
+        # Of all users: administrators' lists, and what retention looks at.
+        Index("ix_media_file_created", "created_at", "id"),
+        # Whether an address was fetched before.
+        Index(
+            "ix_media_file_user_source",
+            "user_id",
+            "source_url",
+            postgresql_where=text("source_url IS NOT NULL"),
+        ),
         # What a search for a part of a name looks at.
         Index(
             "ix_media_file_names",

@@ -89,6 +89,10 @@ class Task(Keyed, Updated, Base):
 
     __table_args__ = (
         Index("ix_task_user_created", "user_id", "created_at"),
+        # Filters of lists: what few of many tasks are is found, and counted, without the others.
+        Index("ix_task_user_state", "user_id", "state", "created_at"),
+        Index("ix_task_user_kind", "user_id", "kind", "created_at"),
+        Index("ix_task_created", "created_at"),
         # What a claim looks at: only work that is not over.
         Index(
             "ix_task_claim",
@@ -142,7 +146,11 @@ class TaskEvent(Dated, Base):
     type: Mapped[str] = mapped_column(String(64))
     payload: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
 
-    __table_args__ = (UniqueConstraint("user_id", "sequence"),)
+    __table_args__ = (
+        UniqueConstraint("user_id", "sequence"),
+        # What is swept by age.
+        Index("ix_task_event_created", "created_at"),
+    )
 
 
 class StageResult(Dated, Base):

@@ -3,7 +3,7 @@
 import uuid
 from typing import Any
 
-from sqlalchemy import REAL, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import REAL, ForeignKey, Index, String, UniqueConstraint, func
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -18,7 +18,8 @@ class Transcript(Keyed, Dated, Base):
     media_file_id: Mapped[uuid.UUID] = mapped_column(
         ForeignKey("media_file.id", ondelete="CASCADE"), unique=True
     )
-    # Grows with every edit, and when the file is computed anew: what `If-Match` compares.
+    # Grows with every edit, a speaker's new name included, and when the file is computed anew: what
+    # `If-Match` compares, and what is made of a transcript is kept by.
     version: Mapped[int] = mapped_column(default=1, server_default="1")
     language: Mapped[str | None] = mapped_column(String(10))
     language_probability: Mapped[float | None]
@@ -32,6 +33,8 @@ class Transcript(Keyed, Dated, Base):
     # [[start, end, label], ...] with overlaps, as RTTM has them.
     turns: Mapped[list[Any]] = mapped_column(JSONB, default=list)
     exclusive_turns: Mapped[list[Any]] = mapped_column(JSONB, default=list)
+    # Whether a person gave words to another speaker: then the turns are not those of the words.
+    reassigned: Mapped[bool] = mapped_column(default=False, server_default="false")
     # Which words occur in it (db.vocabulary): what the filter of lists asks.
     vocabulary: Mapped[str] = mapped_column(TSVECTOR, server_default="")
 
@@ -43,9 +46,7 @@ class Speaker(Keyed, Dated, Base):
 
     __tablename__ = "speaker"
 
-    user_id: Mapped[uuid.UUID] = mapped_column(
-        ForeignKey("user.id", ondelete="CASCADE"), index=True
-    )
+    user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"))
     media_file_id: Mapped[uuid.UUID] = mapped_column(
         ForeignKey("media_file.id", ondelete="CASCADE")
     )
@@ -55,7 +56,12 @@ class Speaker(Keyed, Dated, Base):
     embedding: Mapped[list[float] | None] = mapped_column(ARRAY(REAL))
     embedding_model: Mapped[str | None] = mapped_column(String(128))
 
-    __table_args__ = (UniqueConstraint("media_file_id", "label"),)
+    __table_args__ = (
+        UniqueConstraint("media_file_id", "label"),
+        # In whose files somebody speaks, whichever of the two they go by.
+        Index("ix_speaker_user_display_name", "user_id", func.lower(display_name)),
+        Index("ix_speaker_user_label", "user_id", func.lower(label)),
+    )
 
 
 class Segment(Keyed, Base):
@@ -82,7 +88,16 @@ class Segment(Keyed, Base):
     # Whether a person changed it.
     edited: Mapped[bool] = mapped_column(default=False, server_default="false")
 
-    __table_args__ = (Index("uq_segment_transcript_index", "transcript_id", "index", unique=True),)
+    __table_args__ = (
+        # Looked at when a statement ends: an edit moves all later lines by one in one statement.
+        UniqueConstraint(
+            "transcript_id",
+            "index",
+            name="uq_segment_transcript_index",
+            deferrable=True,
+            initially="IMMEDIATE",
+        ),
+    )
 
 
 class TranscriptEdit(Keyed, Dated, Base):

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import BinaryIO, Protocol
 
 
@@ -12,6 +12,15 @@ class ObjectInfo:
 
     size_bytes: int
     etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListedObject:
+    """A stored object as a listing shows it."""
+
+    key: str
+    size_bytes: int
+    modified_at: datetime
 
 
 class ObjectStore(Protocol):
@@ -51,12 +60,20 @@ class ObjectStore(Protocol):
         """Remove all objects under a prefix; says how many."""
         ...
 
+    def pages(self, prefix: str, after: str | None = None) -> AsyncIterator[Sequence[ListedObject]]:
+        """Objects under a prefix, those after a key, in order of keys and a thousand at a time."""
+        ...
+
     async def presign_get(self, key: str, expires: timedelta) -> str:
         """A URL that reads the object from inside the cluster, for a while, with Range."""
         ...
 
     async def presign_put(self, key: str, expires: timedelta) -> str | None:
         """A URL under which a client may put the object; None where none is public."""
+        ...
+
+    async def presign_put_inside(self, key: str, expires: timedelta) -> str:
+        """A URL under which a part of the cluster may put the object, for a while."""
         ...
 
     async def ready(self) -> None:

@@ -5,6 +5,7 @@ import io
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from itertools import islice
 from typing import BinaryIO, TypeVar
 
 import urllib3
@@ -16,13 +17,15 @@ from urllib3.exceptions import HTTPError
 
 from cluster.settings import ObjectSettings
 from db.errors import NotFound, StoreUnavailable
-from db.objects.port import ObjectInfo
+from db.objects.port import ListedObject, ObjectInfo
 
 T = TypeVar("T")
 
 CHUNK_BYTES = 1024 * 1024
 PART_BYTES = 16 * 1024 * 1024
 CONNECTIONS = 32
+LISTED = 1000
+"""Objects of a listing at a time: what S3 sends in one answer."""
 BYTES = "application/octet-stream"
 
 
@@ -147,6 +150,18 @@ class S3Objects:
             await self.delete(keys)
         return len(keys)
 
+    async def pages(
+        self, prefix: str, after: str | None = None
+    ) -> AsyncIterator[Sequence[ListedObject]]:
+        """Objects under a prefix, those after a key, in order of keys and a thousand at a time."""
+        # Asks the server for the next thousand when it comes to them.
+        found = self._client.list_objects(self._bucket, prefix, recursive=True, start_after=after)
+        while listed := await self._call(prefix, lambda: list(islice(found, LISTED))):
+            yield [
+                ListedObject(str(item.object_name), int(item.size or 0), item.last_modified)
+                for item in listed
+            ]
+
     async def presign_get(self, key: str, expires: timedelta) -> str:
         """A URL that reads the object from inside the cluster, for a while, with Range."""
         return await self._call(
@@ -160,6 +175,12 @@ class S3Objects:
         public = self._public
         return await self._call(
             key, lambda: str(public.presigned_put_object(self._bucket, key, expires))
+        )
+
+    async def presign_put_inside(self, key: str, expires: timedelta) -> str:
+        """A URL under which a part of the cluster may put the object, for a while."""
+        return await self._call(
+            key, lambda: str(self._client.presigned_put_object(self._bucket, key, expires))
         )
 
     async def ready(self) -> None:

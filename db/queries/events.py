@@ -5,13 +5,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import and_, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.errors import NotFound
 from db.models import MediaFile, Task, TaskEvent, TaskState, User
 from db.notify import EVENTS, notify
-from db.queries import media_files
+from db.queries import media_files, tasks
 
 
 async def append(
@@ -103,7 +103,7 @@ async def standing_of_file(
         select(Task, MediaFile, User.event_sequence)
         .select_from(MediaFile)
         .join(User, User.id == MediaFile.user_id)
-        .outerjoin(Task, Task.media_file_id == MediaFile.id)
+        .outerjoin(Task, and_(Task.media_file_id == MediaFile.id, tasks.TRANSCRIBES))
         .where(MediaFile.id == file_id, media_files.readable_by(user_id))
         .order_by(Task.created_at.desc(), Task.id)
         .limit(1)

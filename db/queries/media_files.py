@@ -1,12 +1,11 @@
 """Media files."""
 
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -17,16 +16,6 @@ from db.models import FileStatus, MediaFile
 UNIQUE_BYTES = "uq_media_file_user_sha256"
 # Must be the predicate of that unique index.
 COUNTS_AS_DUPLICATE = MediaFile.status.not_in([FileStatus.failed, FileStatus.cancelled])
-
-
-class FileSort(StrEnum):
-    """What a list of files can be sorted by."""
-
-    created_at = "created_at"
-    filename = "filename"
-    size_bytes = "size_bytes"
-    duration = "duration"
-    status = "status"
 
 
 def readable_by(user_id: uuid.UUID) -> ColumnElement[bool]:
@@ -95,29 +84,32 @@ async def add(session: AsyncSession, values: dict[str, Any]) -> MediaFile | None
     return file
 
 
-async def page(
-    session: AsyncSession,
-    user_id: uuid.UUID,
-    *,
-    statuses: Sequence[FileStatus],
-    sort: FileSort,
-    descending: bool,
-    limit: int,
-    offset: int,
-) -> tuple[Sequence[MediaFile], int]:
-    """One page of a user's files, and how many there are in all."""
-    matching = [readable_by(user_id)]
-    if statuses:
-        matching.append(MediaFile.status.in_(statuses))
-    column = getattr(MediaFile, sort.value)
-    order = column.desc().nulls_last() if descending else column.asc().nulls_last()
-    rows = await session.scalars(
-        select(MediaFile).where(*matching).order_by(order, MediaFile.id).limit(limit).offset(offset)
+async def describe(
+    session: AsyncSession, user_id: uuid.UUID, file_id: uuid.UUID, values: Mapping[str, Any]
+) -> MediaFile:
+    """Change what people write about a file; says the file as it is then.
+
+    Raises:
+        NotFound: there is none that this user may see.
+    """
+    file: MediaFile | None = await session.scalar(
+        update(MediaFile)
+        .where(MediaFile.id == file_id, readable_by(user_id))
+        .values(**values)
+        .returning(MediaFile)
+        .execution_options(synchronize_session=False, populate_existing=True)
     )
-    total = await session.scalar(select(func.count()).select_from(MediaFile).where(*matching))
-    return rows.all(), total or 0
+    if file is None:
+        raise NotFound("file", str(file_id))
+    return file
 
 
 async def remove(session: AsyncSession, file_id: uuid.UUID) -> None:
-    """Delete a file with everything that hangs on it."""
-    await session.execute(delete(MediaFile).where(MediaFile.id == file_id))
+    """Delete a file with everything that hangs on it.
+
+    Raises:
+        NotFound: somebody else has deleted it meanwhile.
+    """
+    gone = delete(MediaFile).where(MediaFile.id == file_id).returning(MediaFile.id)
+    if await session.scalar(gone) is None:
+        raise NotFound("file", str(file_id))

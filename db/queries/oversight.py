@@ -1,15 +1,27 @@
 """What operators ask of all users' tasks and files; nothing here is scoped by owner."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from db.base import Base
 from db.errors import NotFound
-from db.models import FileStatus, Lane, MediaFile, Task, TaskState, User
+from db.models import (
+    FileStatus,
+    Lane,
+    MediaFile,
+    Role,
+    Task,
+    TaskState,
+    Upload,
+    UploadState,
+    User,
+)
 from db.queries.tasks import ACTIVE, HELD, is_overdue
 
 
@@ -102,3 +114,161 @@ async def files_by_status(
     )
     counted = dict(rows.all())
     return {status: counted.get(status, 0) for status in FileStatus}
+
+
+@dataclass(frozen=True, slots=True)
+class UserTotals:
+    """How many accounts there are, of which kinds; `new`: made in the last days."""
+
+    total: int
+    active: int
+    inactive: int
+    admins: int
+    new: int
+
+
+async def user_totals(session: AsyncSession, new: timedelta) -> UserTotals:
+    """All accounts, counted."""
+    total = func.count()
+    row = await session.execute(
+        select(
+            total,
+            total.filter(User.is_active),
+            total.filter(~User.is_active),
+            total.filter(User.role == Role.admin),
+            total.filter(User.created_at >= func.now() - new),
+        ).select_from(User)
+    )
+    return UserTotals(*row.one())
+
+
+@dataclass(frozen=True, slots=True)
+class FileTotals:
+    """All files: how many, seconds of audio, bytes."""
+
+    total: int
+    new: int
+    duration: float
+    size_bytes: int
+    by_status: Mapping[FileStatus, int]
+
+
+async def file_totals(session: AsyncSession, new: timedelta) -> FileTotals:
+    """All files, counted and summed up."""
+    rows = await session.execute(
+        select(
+            MediaFile.status,
+            func.count(),
+            func.count().filter(MediaFile.created_at >= func.now() - new),
+            func.coalesce(func.sum(MediaFile.duration), 0.0),
+            func.coalesce(func.sum(MediaFile.size_bytes), 0),
+        ).group_by(MediaFile.status)
+    )
+    found = rows.all()
+    return FileTotals(
+        total=sum(row[1] for row in found),
+        new=sum(row[2] for row in found),
+        duration=sum(row[3] or 0.0 for row in found),
+        size_bytes=sum(int(row[4]) for row in found),
+        by_status=dict.fromkeys(FileStatus, 0) | {row[0]: row[1] for row in found},
+    )
+
+
+COUNTED_EXACTLY = 50_000
+"""Rows up to which a table is counted, which takes a few milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """How many rows a table has, and whether that is an estimate."""
+
+    value: int
+    estimated: bool
+
+
+async def amount(session: AsyncSession, table: type[Base]) -> Amount:
+    """A small table is counted; of a large one PostgreSQL's own estimate is taken.
+
+    The estimate is of the table's last (auto)vacuum or analyse.
+    """
+    first = select(text("1")).select_from(table).limit(COUNTED_EXACTLY + 1).subquery()
+    counted = (await session.execute(select(func.count()).select_from(first))).scalar_one()
+    if counted <= COUNTED_EXACTLY:
+        return Amount(counted, estimated=False)
+    estimate = await session.scalar(
+        text("SELECT reltuples::bigint FROM pg_class WHERE oid = to_regclass(:name)"),
+        {"name": table.__tablename__},
+    )
+    # -1: never vacuumed yet. What was counted is surely there.
+    return Amount(max(estimate or 0, counted), estimated=True)
+
+
+async def recent_tasks(session: AsyncSession, limit: int) -> Sequence[Task]:
+    """The newest tasks of all users."""
+    rows = await session.scalars(
+        select(Task).order_by(Task.created_at.desc(), Task.id).limit(limit)
+    )
+    return rows.all()
+
+
+async def processing_seconds(session: AsyncSession, latest: int) -> float | None:
+    """What the latest completed tasks took on average; None: there are none."""
+    took = (
+        select(func.extract("epoch", Task.finished_at - Task.started_at).label("seconds"))
+        .where(Task.state == TaskState.completed)
+        .order_by(Task.finished_at.desc())
+        .limit(latest)
+        .subquery()
+    )
+    average = await session.scalar(select(func.avg(took.c.seconds)))
+    return None if average is None else float(average)
+
+
+async def files(
+    session: AsyncSession,
+    *,
+    owner_id: uuid.UUID | None,
+    statuses: Sequence[FileStatus],
+    limit: int,
+    offset: int,
+) -> tuple[Sequence[MediaFile], int]:
+    """One page of all users' files, newest first, and how many there are in all."""
+    matching = []
+    if owner_id is not None:
+        matching.append(MediaFile.user_id == owner_id)
+    if statuses:
+        matching.append(MediaFile.status.in_(statuses))
+    rows = await session.scalars(
+        select(MediaFile)
+        .where(*matching)
+        .order_by(MediaFile.created_at.desc(), MediaFile.id.desc())
+        .limit(limit)
+        .offset(offset)
+    )
+    total = await session.scalar(select(func.count()).select_from(MediaFile).where(*matching))
+    return rows.all(), total or 0
+
+
+async def file(session: AsyncSession, file_id: uuid.UUID) -> MediaFile:
+    """Anybody's file.
+
+    Raises:
+        NotFound: there is none.
+    """
+    found: MediaFile | None = await session.get(MediaFile, file_id)
+    if found is None:
+        raise NotFound("file", str(file_id))
+    return found
+
+
+async def known_files(session: AsyncSession, ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
+    """Those of these files that there are."""
+    return set(await session.scalars(select(MediaFile.id).where(MediaFile.id.in_(ids))))
+
+
+async def open_uploads(session: AsyncSession, ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
+    """Those of these uploads whose parts are still needed."""
+    rows = await session.scalars(
+        select(Upload.id).where(Upload.id.in_(ids), Upload.state == UploadState.open)
+    )
+    return set(rows)

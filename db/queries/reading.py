@@ -4,9 +4,14 @@ import uuid
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from db.models import MediaFile, Role, Task, User
-from db.queries import audit, media_files, tasks
+from db.models import Comment, MediaFile, Role, Task, User
+from db.queries import audit, comments, media_files, tasks
 from db.queries.audit import Action
+
+
+async def at_one_moment(session: AsyncSession) -> None:
+    """Let all queries of this transaction see the same moment; call it before the first one."""
+    await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
 
 
 async def file(session: AsyncSession, reader: User, file_id: uuid.UUID) -> MediaFile:
@@ -44,4 +49,17 @@ async def task(session: AsyncSession, reader: User, task_id: uuid.UUID) -> Task:
         subject=("task", str(task_id)),
         owner_id=found.user_id,
     )
+    return found
+
+
+async def comment(session: AsyncSession, reader: User, comment_id: uuid.UUID) -> Comment:
+    """A comment to be read, not changed; reading it counts as reading its file.
+
+    Raises:
+        NotFound: there is none, or it is another user's and the reader is no administrator.
+    """
+    found = await session.get(Comment, comment_id) if reader.role is Role.admin else None
+    if found is None:
+        return await comments.get(session, reader.id, comment_id)
+    await file(session, reader, found.media_file_id)
     return found

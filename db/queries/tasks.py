@@ -1,18 +1,22 @@
 """Reading tasks. Changing them is the business of pipelines.queue and pipelines.task_state."""
 
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.errors import NotFound
-from db.models import Task, TaskState
+from db.models import Task, TaskKind, TaskState
 
 HELD = (TaskState.running, TaskState.cancelling)
 """States of a task that a runner has."""
 ACTIVE = (TaskState.queued, *HELD)
+TRANSCRIBES = Task.kind == TaskKind.transcription
+"""The kind from which a file's status follows; a download is over when its file is made."""
 
 
 def readable_by(user_id: uuid.UUID) -> ColumnElement[bool]:
@@ -41,21 +45,39 @@ async def get(
     return task
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskFilters:
+    """What tasks a list shows; what is left out narrows nothing."""
+
+    states: Sequence[TaskState] = ()
+    kinds: Sequence[TaskKind] = ()
+    file_id: uuid.UUID | None = None
+    parent_id: uuid.UUID | None = None
+    periods: Sequence[tuple[datetime | None, datetime | None]] = ()
+    """From when until before when a task was asked for: in all of these."""
+
+
+def _conditions(filters: TaskFilters) -> Iterator[ColumnElement[bool]]:
+    if filters.states:
+        yield Task.state.in_(filters.states)
+    if filters.kinds:
+        yield Task.kind.in_(filters.kinds)
+    if filters.file_id is not None:
+        yield Task.media_file_id == filters.file_id
+    if filters.parent_id is not None:
+        yield Task.parent_id == filters.parent_id
+    for start, end in filters.periods:
+        if start is not None:
+            yield Task.created_at >= start
+        if end is not None:
+            yield Task.created_at < end
+
+
 async def page(
-    session: AsyncSession,
-    user_id: uuid.UUID,
-    *,
-    states: Sequence[TaskState],
-    file_id: uuid.UUID | None,
-    limit: int,
-    offset: int,
+    session: AsyncSession, user_id: uuid.UUID, filters: TaskFilters, *, limit: int, offset: int
 ) -> tuple[Sequence[Task], int]:
     """One page of a user's tasks, newest first, and how many there are in all."""
-    matching = [readable_by(user_id)]
-    if states:
-        matching.append(Task.state.in_(states))
-    if file_id is not None:
-        matching.append(Task.media_file_id == file_id)
+    matching = [readable_by(user_id), *_conditions(filters)]
     rows = await session.scalars(
         select(Task)
         .where(*matching)
@@ -68,10 +90,10 @@ async def page(
 
 
 async def latest_of_file(session: AsyncSession, file_id: uuid.UUID) -> Task | None:
-    """The newest task of a file."""
+    """The newest transcription of a file: its status follows from this one."""
     task: Task | None = await session.scalar(
         select(Task)
-        .where(Task.media_file_id == file_id)
+        .where(Task.media_file_id == file_id, TRANSCRIBES)
         .order_by(Task.created_at.desc(), Task.id)
         .limit(1)
     )
@@ -81,11 +103,11 @@ async def latest_of_file(session: AsyncSession, file_id: uuid.UUID) -> Task | No
 async def latest_of_files(
     session: AsyncSession, file_ids: Collection[uuid.UUID]
 ) -> Mapping[uuid.UUID, Task]:
-    """The newest task of each of these files."""
+    """The newest transcription of each of these files."""
     rows = await session.scalars(
         select(Task)
         .ext(distinct_on(Task.media_file_id))
-        .where(Task.media_file_id.in_(file_ids))
+        .where(Task.media_file_id.in_(file_ids), TRANSCRIBES)
         .order_by(Task.media_file_id, Task.created_at.desc(), Task.id)
     )
     return {task.media_file_id: task for task in rows if task.media_file_id}
@@ -97,6 +119,17 @@ async def locked_active_of_file(session: AsyncSession, file_id: uuid.UUID) -> Se
         select(Task)
         .where(Task.media_file_id == file_id, Task.state.in_(ACTIVE))
         .order_by(Task.created_at)
+        .with_for_update()
+    )
+    return rows.all()
+
+
+async def locked_active_of_user(session: AsyncSession, user_id: uuid.UUID) -> Sequence[Task]:
+    """A user's tasks that are not over; no runner can claim them until this transaction ends."""
+    rows = await session.scalars(
+        select(Task)
+        .where(Task.user_id == user_id, Task.state.in_(ACTIVE))
+        .order_by(Task.created_at, Task.id)
         .with_for_update()
     )
     return rows.all()

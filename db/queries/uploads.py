@@ -1,7 +1,7 @@
 """Uploads in parts."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.errors import NotFound
-from db.models import Upload, UploadPart, UploadState
+from db.models import Upload, UploadPart, UploadState, User
 
 
 def readable_by(user_id: uuid.UUID) -> ColumnElement[bool]:
@@ -47,6 +47,36 @@ async def add(
     return upload
 
 
+def _open_of(user_id: uuid.UUID) -> tuple[ColumnElement[bool], ...]:
+    return (readable_by(user_id), Upload.state == UploadState.open, Upload.expires_at > func.now())
+
+
+async def count_open(session: AsyncSession, user_id: uuid.UUID) -> int:
+    """How many uploads of a user are open; until this transaction ends, nobody else asks.
+
+    So that of many requests at the same time each one sees those before it.
+    """
+    await session.execute(select(User.id).where(User.id == user_id).with_for_update(key_share=True))
+    counted = select(func.count()).select_from(Upload).where(*_open_of(user_id))
+    return await session.scalar(counted) or 0
+
+
+async def page_of_open(
+    session: AsyncSession, user_id: uuid.UUID, *, limit: int, offset: int
+) -> tuple[Sequence[Upload], int]:
+    """A user's open uploads, newest first, and how many there are."""
+    matching = _open_of(user_id)
+    rows = await session.scalars(
+        select(Upload)
+        .where(*matching)
+        .order_by(Upload.created_at.desc(), Upload.id)
+        .limit(limit)
+        .offset(offset)
+    )
+    total = await session.scalar(select(func.count()).select_from(Upload).where(*matching))
+    return rows.all(), total or 0
+
+
 async def get(
     session: AsyncSession, user_id: uuid.UUID, upload_id: uuid.UUID, *, lock: bool = False
 ) -> Upload:
@@ -68,6 +98,21 @@ async def parts(session: AsyncSession, upload_id: uuid.UUID) -> Sequence[UploadP
         select(UploadPart).where(UploadPart.upload_id == upload_id).order_by(UploadPart.number)
     )
     return rows.all()
+
+
+async def parts_of(
+    session: AsyncSession, upload_ids: Collection[uuid.UUID]
+) -> Mapping[uuid.UUID, list[int]]:
+    """By upload: the numbers of the parts that came through the API, in order."""
+    rows = await session.execute(
+        select(UploadPart.upload_id, UploadPart.number)
+        .where(UploadPart.upload_id.in_(upload_ids))
+        .order_by(UploadPart.number)
+    )
+    found: dict[uuid.UUID, list[int]] = {upload_id: [] for upload_id in upload_ids}
+    for upload_id, number in rows:
+        found[upload_id].append(number)
+    return found
 
 
 async def save_part(

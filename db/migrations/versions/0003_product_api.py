@@ -34,14 +34,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_event")),
     )
     op.create_index("ix_audit_event_actor", "audit_event", ["actor_id", "created_at"], unique=False)
-    op.create_index("ix_audit_event_created", "audit_event", ["created_at"], unique=False)
+    op.create_index("ix_audit_event_created", "audit_event", ["created_at", "id"], unique=False)
     op.create_index("ix_audit_event_owner", "audit_event", ["owner_id", "created_at"], unique=False)
+    op.create_index(
+        "ix_audit_event_subject", "audit_event", ["subject_id", "created_at"], unique=False
+    )
     op.create_table(
         "sign_in_attempt",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("account", sa.String(length=64), nullable=False),
         sa.Column("address", sa.String(length=45), nullable=False),
-        sa.Column("succeeded", sa.Boolean(), nullable=False),
+        sa.Column("succeeded", sa.Boolean(), nullable=True),
         sa.Column(
             "created_at",
             sa.DateTime(timezone=True),
@@ -311,8 +314,15 @@ def upgrade() -> None:
     op.add_column("media_file", sa.Column("source_url", sa.String(length=2048), nullable=True))
     op.drop_index(op.f("ix_media_file_user_created"), table_name="media_file")
     op.create_index(
-        "ix_media_file_user_created", "media_file", ["user_id", "created_at", "id"], unique=False
+        "ix_media_file_user_created",
+        "media_file",
+        ["user_id", "created_at", "id"],
+        unique=False,
+        postgresql_include=["status", "duration", "size_bytes", "content_type", "language"],
     )
+    op.create_index("ix_media_file_created", "media_file", ["created_at", "id"], unique=False)
+    op.create_index("ix_task_created", "task", ["created_at"], unique=False)
+    op.create_index("ix_task_event_created", "task_event", ["created_at"], unique=False)
     op.create_index(
         "ix_media_file_names",
         "media_file",
@@ -321,7 +331,16 @@ def upgrade() -> None:
         postgresql_ops={"title": "gin_trgm_ops", "filename": "gin_trgm_ops"},
     )
     op.create_index(
-        "ix_media_file_user_duration", "media_file", ["user_id", "duration", "id"], unique=False
+        "ix_media_file_user_duration",
+        "media_file",
+        ["user_id", sa.literal_column("duration NULLS FIRST"), "id"],
+        unique=False,
+    )
+    op.create_index(
+        "ix_media_file_user_completed",
+        "media_file",
+        ["user_id", sa.literal_column("completed_at NULLS FIRST"), "id"],
+        unique=False,
     )
     op.create_index(
         "ix_media_file_user_filename", "media_file", ["user_id", "filename", "id"], unique=False
@@ -330,7 +349,30 @@ def upgrade() -> None:
         "ix_media_file_user_size", "media_file", ["user_id", "size_bytes", "id"], unique=False
     )
     op.create_index(
-        "ix_media_file_user_status", "media_file", ["user_id", "status", "created_at"], unique=False
+        "ix_media_file_user_source",
+        "media_file",
+        ["user_id", "source_url"],
+        unique=False,
+        postgresql_where=sa.text("source_url IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_media_file_user_status",
+        "media_file",
+        ["user_id", "status", "created_at", "id"],
+        unique=False,
+    )
+    op.drop_index(op.f("ix_speaker_user_id"), table_name="speaker")
+    op.create_index(
+        "ix_speaker_user_display_name",
+        "speaker",
+        ["user_id", sa.literal_column("lower(display_name)")],
+        unique=False,
+    )
+    op.create_index(
+        "ix_speaker_user_label",
+        "speaker",
+        ["user_id", sa.literal_column("lower(label)")],
+        unique=False,
     )
     op.add_column(
         "refresh_token",
@@ -339,6 +381,19 @@ def upgrade() -> None:
     op.add_column(
         "refresh_token",
         sa.Column("address", sa.String(length=45), server_default="", nullable=False),
+    )
+    op.add_column(
+        "refresh_token",
+        sa.Column(
+            "session_started_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+    )
+    op.execute("UPDATE refresh_token SET session_started_at = created_at")
+    op.create_index(
+        op.f("ix_refresh_token_expires_at"), "refresh_token", ["expires_at"], unique=False
     )
     op.add_column(
         "segment", sa.Column("edited", sa.Boolean(), server_default="false", nullable=False)
@@ -351,11 +406,24 @@ def upgrade() -> None:
         ),
     )
     op.create_index(op.f("ix_task_parent_id"), "task", ["parent_id"], unique=False)
+    op.create_index("ix_task_user_state", "task", ["user_id", "state", "created_at"], unique=False)
+    op.create_index("ix_task_user_kind", "task", ["user_id", "kind", "created_at"], unique=False)
     op.create_foreign_key(
         op.f("fk_task_parent_id_task"), "task", "task", ["parent_id"], ["id"], ondelete="CASCADE"
     )
     op.add_column(
         "transcript", sa.Column("version", sa.Integer(), server_default="1", nullable=False)
+    )
+    op.add_column(
+        "transcript", sa.Column("reassigned", sa.Boolean(), server_default="false", nullable=False)
+    )
+    op.drop_index("uq_segment_transcript_index", table_name="segment")
+    op.create_unique_constraint(
+        "uq_segment_transcript_index",
+        "segment",
+        ["transcript_id", "index"],
+        deferrable=True,
+        initially="IMMEDIATE",
     )
     op.add_column(
         "transcript",
@@ -392,18 +460,35 @@ def downgrade() -> None:
     op.drop_column("user", "last_sign_in_at")
     op.drop_index("ix_transcript_vocabulary", table_name="transcript", postgresql_using="gin")
     op.drop_column("transcript", "vocabulary")
+    op.drop_constraint("uq_segment_transcript_index", "segment", type_="unique")
+    op.create_index(
+        "uq_segment_transcript_index", "segment", ["transcript_id", "index"], unique=True
+    )
+    op.drop_column("transcript", "reassigned")
     op.drop_column("transcript", "version")
     op.drop_constraint(op.f("fk_task_parent_id_task"), "task", type_="foreignkey")
+    op.drop_index("ix_task_user_kind", table_name="task")
+    op.drop_index("ix_task_user_state", table_name="task")
     op.drop_index(op.f("ix_task_parent_id"), table_name="task")
     op.drop_column("task", "result")
     op.drop_column("task", "parent_id")
     op.drop_column("segment", "edited")
+    op.drop_index(op.f("ix_refresh_token_expires_at"), table_name="refresh_token")
+    op.drop_column("refresh_token", "session_started_at")
     op.drop_column("refresh_token", "address")
     op.drop_column("refresh_token", "user_agent")
+    op.drop_index("ix_speaker_user_label", table_name="speaker")
+    op.drop_index("ix_speaker_user_display_name", table_name="speaker")
+    op.create_index(op.f("ix_speaker_user_id"), "speaker", ["user_id"], unique=False)
+    op.drop_index("ix_media_file_user_source", table_name="media_file")
     op.drop_index("ix_media_file_user_status", table_name="media_file")
+    op.drop_index("ix_media_file_user_completed", table_name="media_file")
     op.drop_index("ix_media_file_user_size", table_name="media_file")
     op.drop_index("ix_media_file_user_filename", table_name="media_file")
     op.drop_index("ix_media_file_user_duration", table_name="media_file")
+    op.drop_index("ix_task_event_created", table_name="task_event")
+    op.drop_index("ix_task_created", table_name="task")
+    op.drop_index("ix_media_file_created", table_name="media_file")
     op.drop_index("ix_media_file_names", table_name="media_file", postgresql_using="gin")
     op.drop_index("ix_media_file_user_created", table_name="media_file")
     op.create_index(
@@ -433,6 +518,7 @@ def downgrade() -> None:
     op.drop_index("ix_sign_in_attempt_address", table_name="sign_in_attempt")
     op.drop_index("ix_sign_in_attempt_account", table_name="sign_in_attempt")
     op.drop_table("sign_in_attempt")
+    op.drop_index("ix_audit_event_subject", table_name="audit_event")
     op.drop_index("ix_audit_event_owner", table_name="audit_event")
     op.drop_index("ix_audit_event_created", table_name="audit_event")
     op.drop_index("ix_audit_event_actor", table_name="audit_event")

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from db.errors import NotFound, StoreUnavailable
+from db.objects import s3
 from db.objects.s3 import S3Objects
 
 MIB = 1024 * 1024
@@ -100,3 +101,18 @@ async def test_a_silent_server_is_unavailable(object_settings):
     store = S3Objects(object_settings.model_copy(update={"endpoint": "127.0.0.1:9"}))
     with pytest.raises(StoreUnavailable):
         await store.get("key")
+
+
+async def test_a_listing_comes_in_pages_in_order_and_goes_on_behind_a_key(
+    objects: S3Objects, monkeypatch
+):
+    monkeypatch.setattr(s3, "LISTED", 2)
+    for name in ("a/1", "a/2", "a/3/x", "b/1"):
+        await objects.put(name, b"12345")
+    pages = [page async for page in objects.pages("a/")]
+    assert [[item.key for item in page] for page in pages] == [["a/1", "a/2"], ["a/3/x"]]
+    assert {item.size_bytes for page in pages for item in page} == {5}
+    assert pages[0][0].modified_at.tzinfo is not None
+    rest = [item.key async for page in objects.pages("a/", after="a/1") for item in page]
+    assert rest == ["a/2", "a/3/x"]
+    assert [page async for page in objects.pages("c/")] == []

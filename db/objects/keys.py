@@ -1,0 +1,28 @@
+"""Where things of a user lie in the object store; keys never hold what users typed."""
+
+import uuid
+
+
+def media_prefix(user_id: uuid.UUID, file_id: uuid.UUID) -> str:
+    """Everything that belongs to a media file."""
+    return f"media/{user_id}/{file_id}/"
+
+
+def media_key(user_id: uuid.UUID, file_id: uuid.UUID) -> str:
+    """The media file itself."""
+    return f"{media_prefix(user_id, file_id)}original"
+
+
+def upload_prefix(user_id: uuid.UUID, upload_id: uuid.UUID) -> str:
+    """All parts of an upload."""
+    return f"uploads/{user_id}/{upload_id}/"
+
+
+def part_key(user_id: uuid.UUID, upload_id: uuid.UUID, number: int) -> str:
+    """One part of an upload."""
+    return f"{upload_prefix(user_id, upload_id)}{number:05d}"
+
+
+def prefixes_of_user(user_id: uuid.UUID) -> tuple[str, ...]:
+    """Everything that belongs to a user."""
+    return f"media/{user_id}/", f"uploads/{user_id}/"
