@@ -33,6 +33,17 @@ class SpeechArguments:
         """Enough waiting requests that the next batch fills while others run (peers.md B4)."""
         return self.batch_size * (self.max_concurrent_batches + 1)
 
+    def model_of(self, role: str) -> str | None:
+        """The name of the model that a role runs; None: it has none to choose."""
+        models = {
+            "transcriber": self.whisper_model,
+            "aligner": self.alignment_model,
+            "speaker_segmenter": self.diarization_model,
+            "speaker_embedder": self.diarization_model,
+            "speaker_clusterer": self.diarization_model,
+        }
+        return "fake" if self.engines == "fake" and role in models else models.get(role)
+
 
 def speech_arguments(settings: Settings, gpus: float) -> SpeechArguments:
     """What Settings and the cluster's GPUs come to.

@@ -20,6 +20,7 @@ from serving.speech import (
     LanguageGuess,
     MediaProbe,
     MediaSource,
+    MuxRequest,
     Pcm,
     Preparation,
     SpanSegmentation,
@@ -110,6 +111,11 @@ class ServePreparer(_Role):
         """Read the header."""
         probe: MediaProbe = await self._call("probe", source)
         return probe
+
+    async def mux(self, request: MuxRequest) -> int:
+        """Put subtitles into a video."""
+        size: int = await self._call("mux", request)
+        return size
 
     async def prepare(self, source: MediaSource) -> AsyncGenerator[DecodedBlock | Preparation]:
         """Decode block by block."""

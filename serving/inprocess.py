@@ -14,6 +14,7 @@ from serving.speech import (
     LanguageGuess,
     MediaProbe,
     MediaSource,
+    MuxRequest,
     Pcm,
     Preparation,
     SpanSegmentation,
@@ -53,6 +54,11 @@ class InProcessPreparer:
         """Read the header."""
         probe: MediaProbe = await asyncio.to_thread(self._decoder.probe, source)
         return probe
+
+    async def mux(self, request: MuxRequest) -> int:
+        """Put subtitles into a video."""
+        size: int = await asyncio.to_thread(self._decoder.mux, request)
+        return size
 
     def prepare(self, source: MediaSource) -> AsyncGenerator[DecodedBlock | Preparation]:
         """Decode block by block."""

@@ -21,6 +21,7 @@ from serving.speech import (
     LanguageGuess,
     MediaProbe,
     MediaSource,
+    MuxRequest,
     Pcm,
     Preparation,
     SpanSegmentation,
@@ -40,6 +41,10 @@ class Preparer(Protocol):
 
     async def probe(self, source: MediaSource) -> MediaProbe:
         """Read the header; raise MediaInvalid, NoAudio, … where it is unacceptable."""
+        ...
+
+    async def mux(self, request: MuxRequest) -> int:
+        """Put subtitles into a video, and the result to its URL; the result's bytes."""
         ...
 
     def prepare(self, source: MediaSource) -> AsyncGenerator[DecodedBlock | Preparation]:

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from serving.muxing import VideoFormat
+
 SAMPLE_RATE = 16_000
 """Samples per second of every recording after decoding."""
 
@@ -195,6 +197,19 @@ class MediaSource:
 
 
 @dataclass(frozen=True, slots=True)
+class MuxRequest:
+    """A video that is to get subtitles, and where the result is put (a short-lived URL)."""
+
+    source: MediaSource
+    target_url: str
+    subtitles: str
+    """SubRip."""
+    language: str | None
+    """Of the subtitles, by Whisper's code; None: not known."""
+    format: VideoFormat
+
+
+@dataclass(frozen=True, slots=True)
 class MediaProbe:
     """What the header says: container, streams, duration in seconds."""
 
@@ -204,6 +219,8 @@ class MediaProbe:
     audio_codec: str
     sample_rate: int
     channels: int
+    codecs: tuple[str, ...] = ()
+    """Of all picture and sound, by ffmpeg's names, cover art left out."""
     raw: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -222,7 +239,7 @@ class Preparation:
     duration: float
     regions: tuple[SpeechRegion, ...]
     peaks: tuple[float, ...]
-    """Waveform peaks in 0..1, at most 1000, equally spaced."""
+    """Waveform peaks in 0..1, at most 2000, equally spaced."""
     probe: MediaProbe
     metadata: Mapping[str, Any]
     """ExifTool's tags."""

@@ -19,6 +19,7 @@ class EngineReplica:
     def __init__(self, arguments: SpeechArguments) -> None:
         self.engine: Any = assembly.BUILDERS[self.role](arguments)
         self.engine.load()
+        self.model = arguments.model_of(self.role)
         # One thread: engines are not made for more; the next batch fills while one runs.
         self.pool = ThreadPoolExecutor(1, thread_name_prefix=self.role)
         self.batchers: dict[str, Batcher[Any, Any]] = {}
@@ -29,7 +30,7 @@ class EngineReplica:
             batcher.check()
 
     async def stats(self) -> dict[str, Any]:
-        """Batches and items by method, and this process's memory in bytes."""
+        """Its model, batches and items by method, and this process's memory in bytes."""
         memory = psutil.Process(os.getpid()).memory_info()
         counters = {
             name: {
@@ -39,4 +40,5 @@ class EngineReplica:
             }
             for name, batcher in self.batchers.items()
         }
-        return {"role": self.role, "pid": os.getpid(), "rss_bytes": memory.rss, **counters}
+        known = {"role": self.role, "model": self.model, "pid": os.getpid()}
+        return {**known, "rss_bytes": memory.rss, **counters}

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from serving.arguments import SpeechArguments
 from serving.deployments.base import EngineReplica
 from serving.inprocess import drain
-from serving.speech import DecodedBlock, MediaProbe, MediaSource, Preparation
+from serving.speech import DecodedBlock, MediaProbe, MediaSource, MuxRequest, Preparation
 
 DECODERS = 2
 """Recordings that one replica decodes at a time."""
@@ -22,11 +22,25 @@ class Preparer(EngineReplica):
         super().__init__(arguments)
         # Each may take the sandbox's whole memory; probes are small and do not wait for them.
         self._decoders = asyncio.Semaphore(DECODERS)
+        self._muxer = asyncio.Semaphore(1)
 
     async def probe(self, source: MediaSource) -> MediaProbe:
         """Read the header."""
         probe: MediaProbe = await asyncio.to_thread(self.engine.probe, source)
         return probe
+
+    async def mux(self, request: MuxRequest) -> int:
+        """Put subtitles into a video, one at a time: each takes its double on the disk."""
+        async with self._muxer:
+            work: asyncio.Future[int] = asyncio.ensure_future(
+                asyncio.to_thread(self.engine.mux, request)
+            )
+            try:
+                return await asyncio.shield(work)
+            finally:
+                # A thread cannot be cancelled: the next one waits for its end.
+                if not work.done():
+                    await asyncio.wait([work])
 
     async def prepare(self, source: MediaSource) -> AsyncGenerator[DecodedBlock | Preparation]:
         """Decode; ends ffmpeg when the caller goes away."""

@@ -20,6 +20,7 @@ from cluster.settings import MediaSettings
 from serving.containers import HEAD_BYTES, Container, sniff
 from serving.engines.media_fetch import MediaFetch, spooled
 from serving.engines.media_metadata import read_metadata, thumbnail
+from serving.engines.media_muxer import mux, require_size
 from serving.engines.media_probe import (
     Header,
     check,
@@ -36,13 +37,14 @@ from serving.speech import (
     DecodedBlock,
     MediaProbe,
     MediaSource,
+    MuxRequest,
     Pcm,
     Preparation,
     SpeechRegion,
 )
 
 SAMPLE_BYTES = 2
-PEAKS = 1_000
+PEAKS = 2_000
 PEAK_SAMPLES = SAMPLE_RATE // 100
 """Samples behind one raw peak, 10 ms; blocks hold a whole number of them."""
 
@@ -150,6 +152,27 @@ class MediaDecoder:
                     waveform.push(audio)
                     yield DecodedBlock(index, audio)
             yield self._preparation(file, decoding, hearing.finish(), waveform)
+
+    def mux(self, request: MuxRequest) -> int:
+        """Put subtitles into a video, and the result to its URL; the result's bytes.
+
+        Raises:
+            MediaUnsupported: this video cannot have them here.
+            MediaInvalid, DecoderLimit: it cannot be read.
+            SpeechUnavailable: the object store did not deliver the video, or not take the result.
+        """
+        require_size(request, self._media)
+        spool_dir = self._options.spool_dir
+        with (
+            self._fetch(request.source) as (file, fetch),
+            spooled(spool_dir) as subtitles,
+            spooled(spool_dir) as target,
+        ):
+            fetch.whole(file)
+            files = (file, subtitles, target)
+            size = mux(self._sandbox, self._media, _container(file), request, files)
+            fetch.deliver(target, request.target_url)
+            return size
 
     def _preparation(
         self,

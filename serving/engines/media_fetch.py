@@ -1,4 +1,4 @@
-"""Brings a media file from our own object store into a file without a name.
+"""Brings a media file from our own object store into a file without a name, and one back.
 
 Nobody else in `serving` opens a URL. The file is unlinked from the start: no program can be given
 its name, nothing of it survives a crash, and a sandboxed reader gets it as a descriptor.
@@ -77,6 +77,22 @@ class MediaFetch:
         os.ftruncate(file.fileno(), size)
         self._copy(file, 0, length)
         self._copy(file, size - length, length)
+
+    def deliver(self, file: BinaryIO, url: str) -> None:
+        """Put a file to a URL of the object store.
+
+        Raises:
+            SpeechUnavailable: the object store did not take it.
+        """
+        length = str(os.fstat(file.fileno()).st_size)
+        file.seek(0)
+        try:
+            answer = self._client.put(url, content=file, headers={"Content-Length": length})
+        except httpx.HTTPError as error:
+            kind = type(error).__name__
+            raise SpeechUnavailable(f"The object store did not take the file: {kind}") from None
+        if not answer.is_success:
+            raise SpeechUnavailable(f"The object store answered {answer.status_code} to a file")
 
     def close(self) -> None:
         """Close the connections."""

@@ -202,6 +202,9 @@ def _header(container: Container, report: dict[str, Any], estimate: bool, stderr
         audio_codec=first["codec_name"],
         sample_rate=int(first.get("sample_rate", 0)),
         channels=int(first.get("channels", 0)),
+        codecs=tuple(
+            sorted({each["codec_name"] for each in streams if _is_video(each) or each in audio})
+        ),
         raw={"format": form, "streams": list(streams)},
     )
     covers_others = len(streams) > 1 and "duration" not in first

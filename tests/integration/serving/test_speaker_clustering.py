@@ -74,7 +74,7 @@ def plain(voices: Voices, **bounds):
     frames = SlidingWindow(duration=0.0619375, step=0.016875, start=0.0)
     model = SimpleNamespace(specifications=SimpleNamespace(powerset=True), receptive_field=frames)
 
-    class Plain(SpeakerDiarization):  # type: ignore[misc]
+    class Plain(SpeakerDiarization):
         def __init__(self) -> None:
             Pipeline.__init__(self)
             self.legacy = False
