@@ -14,11 +14,12 @@ import structlog
 from cluster.settings import MaintenanceSettings, RunnerSettings, SpeechSettings
 from db.engine import Sessions, session_scope
 from db.errors import FenceLost, StoreError, StoreUnavailable
-from db.models import MediaFile, Task
+from db.models import MediaFile, Task, TaskKind
 from db.objects.port import ObjectStore
 from pipelines import leftovers, online, persist, queue
 from pipelines.checkpoints import StoredCheckpoints
-from pipelines.errors import IllegalTransition
+from pipelines.downloads.work import DownloadParts, Work
+from pipelines.errors import FileExists, IllegalTransition, QueueFull, TaskFailed
 from pipelines.pace import Pace
 from pipelines.plan import SHARE, plan
 from pipelines.progress import ProgressMeter
@@ -61,6 +62,7 @@ class RunnerParts:
     block_seconds: int
     max_audio_seconds: float
     maintenance: MaintenanceSettings
+    downloads: DownloadParts
 
 
 @dataclass(slots=True)
@@ -93,6 +95,7 @@ class Attempt:
     task: Task
     shared: Shared
     suspect: bool = False
+    last: bool = False
     interruption: Interruption | None = None
     work: asyncio.Task[None] | None = field(default=None, init=False)
     written: bool = field(default=False, init=False)
@@ -140,6 +143,12 @@ class Attempt:
             await asyncio.shield(self._interrupted())
         except SpeechError as error:
             await self._failed(error.code, error.message, retryable=error.retryable)
+        except TaskFailed as error:
+            await self._failed(error.error_type, error.message, retryable=error.retryable)
+        except FileExists as error:
+            await self._failed("duplicate_file", str(error), retryable=False)
+        except QueueFull as error:
+            await self._failed("queue_full", error.message, retryable=True)
         except StoreError as error:
             log.warning("store failed", error=str(error))
             await self._failed(
@@ -185,6 +194,19 @@ class Attempt:
                 return
 
     async def _run(self) -> None:
+        if self.task.kind is TaskKind.transcription:
+            await self._transcribe()
+        else:
+            await self._download()
+
+    async def _download(self) -> None:
+        log.info("download started", attempt=self.task.attempt)
+        parts = self.parts
+        await Work(
+            self.task, parts.downloads, parts.sessions, parts.objects, parts.ports.preparer
+        ).run()
+
+    async def _transcribe(self) -> None:
         async with session_scope(self.parts.sessions) as session:
             file = await session.get_one(MediaFile, self.task.media_file_id)
             await leftovers.note(
@@ -214,6 +236,8 @@ class Attempt:
 
     async def _clean_up(self) -> None:
         """Drop the decoded audio of a task that has ended; one that goes on needs it."""
+        if self.task.kind is not TaskKind.transcription:
+            return
         async with session_scope(self.parts.sessions) as session:
             task = await session.get(Task, self.task.id)
             file = await session.get(MediaFile, self.task.media_file_id)
@@ -260,7 +284,7 @@ class Attempt:
                 pace=self.shared.pace,
                 slot=slot,
                 audio_seconds=self.task.audio_seconds or self.parts.max_audio_seconds,
-                last_attempt=self.task.attempt >= settings.max_attempts,
+                last_attempt=self.last,
                 retries=settings.window_retries,
             )
 

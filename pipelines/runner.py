@@ -12,7 +12,7 @@ import structlog
 from db.engine import session_scope
 from db.models import Destination, TaskState
 from db.notify import CANCEL, TASKS, listening
-from pipelines import leftovers, maintenance, outbox, queue
+from pipelines import leftovers, maintenance, outbox, queue, retention
 from pipelines.attempt import Attempt, Interruption, RunnerParts, Shared
 from pipelines.queue import Claim
 
@@ -144,10 +144,17 @@ class Runner:
         settings = self._parts.maintenance
         while True:
             await maintenance.drop_old_rows(self._parts.sessions, settings)
+            await retention.run_if_due(self._parts.sessions)
             await asyncio.sleep(settings.interval_seconds)
 
     def _begin(self, claimed: queue.Claimed) -> None:
-        attempt = Attempt(self._parts, claimed.task, self._shared, suspect=claimed.suspect)
+        attempt = Attempt(
+            self._parts,
+            claimed.task,
+            self._shared,
+            suspect=claimed.suspect,
+            last=claimed.last_attempt,
+        )
         held = attempt.held
         self._running[held] = attempt
 

@@ -1,79 +1,29 @@
-"""Takes a stored object in as a media file: header probe, then file and task in one transaction."""
+"""Takes a stored object in for a request: `pipelines.intake`, with what its user prefers."""
 
 import asyncio
 import uuid
 from collections.abc import Awaitable
-from dataclasses import asdict, dataclass
-from datetime import timedelta
-from typing import Any, TypeVar
+from dataclasses import replace
+from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from api import preferences
 from api.dependencies import Services
-from api.errors import ApiError, ErrorType
-from api.files.cleaning import remove_noted
-from api.files.keys import media_key, media_prefix
-from api.files.media_types import media_type
 from cluster.settings import QueueSettings
-from db.engine import session_scope
 from db.models import MediaFile, Task
-from db.queries import events, media_files
-from pipelines import backlog, leftovers, notices, queue
-from pipelines.leftovers import KeptWhile
-from serving.containers import Container
-from serving.speech import MediaProbe, MediaSource
+from pipelines import intake
+from pipelines.intake import Arrival, announce, refuse_duplicate
+from serving.speech import MediaProbe
+
+__all__ = ["Arrival", "announce", "discard", "probe", "record", "refuse_duplicate", "undisturbed"]
 
 T = TypeVar("T")
-
-PROBE_URL_LIFETIME = timedelta(minutes=15)
-ARRIVAL_TIME = timedelta(days=1)
-"""When objects without a file count as leftovers: joining and hashing the largest upload must be
-over long before, or it would be swept away while it is taken in."""
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A file whose bytes are under its media key, and what is known of it."""
-
-    file_id: uuid.UUID
-    user_id: uuid.UUID
-    filename: str
-    container: Container
-    size_bytes: int
-    sha256: str
-    options: dict[str, Any]
-
-    @property
-    def key(self) -> str:
-        """Where the bytes are."""
-        return media_key(self.user_id, self.file_id)
-
-
-async def announce(session: AsyncSession, user_id: uuid.UUID, file_id: uuid.UUID) -> None:
-    """Write down that objects of a file are about to be stored; commit this before they are."""
-    prefix = media_prefix(user_id, file_id)
-    await leftovers.note(session, prefix, KeptWhile.file_exists, file_id, ARRIVAL_TIME)
 
 
 async def probe(services: Services, arrival: Arrival) -> MediaProbe:
     """Read the header in the decoder's sandbox; raises a SpeechError where it is unacceptable."""
-    url = await services.objects.presign_get(arrival.key, PROBE_URL_LIFETIME)
-    return await services.prober.probe(MediaSource(url, arrival.size_bytes))
-
-
-async def refuse_duplicate(session: AsyncSession, user_id: uuid.UUID, sha256: str) -> None:
-    """Raise `duplicate_file` where the user has these bytes already."""
-    existing = await media_files.duplicate_of(session, user_id, sha256)
-    if existing is not None:
-        raise _duplicate(existing)
-
-
-def _duplicate(existing: uuid.UUID | None) -> ApiError:
-    return ApiError(
-        ErrorType.duplicate_file,
-        f"You have this file already, under the id {existing}.",
-        existing_file_id=str(existing),
-    )
+    return await intake.probe(services.objects, services.prober, arrival)
 
 
 async def record(
@@ -82,55 +32,16 @@ async def record(
     """Write the file's row and queue its task, in this transaction.
 
     Raises:
-        ApiError: `duplicate_file`, also where the other upload came in between.
+        FileExists: the user has these bytes already, also where they came in between.
         QueueFull: there is no room for its task now.
     """
-    await backlog.admit(session, arrival.user_id, header.duration or 0.0, limits)
-    facts = asdict(header)
-    facts.pop("raw")
-    file = await media_files.add(
-        session,
-        {
-            "id": arrival.file_id,
-            "user_id": arrival.user_id,
-            "filename": arrival.filename,
-            "content_type": media_type(arrival.container, has_video=header.has_video),
-            "size_bytes": arrival.size_bytes,
-            "sha256": arrival.sha256,
-            "object_key": arrival.key,
-            "duration": header.duration,
-            "probe": facts,
-        },
-    )
-    if file is None:
-        raise _duplicate(await media_files.duplicate_of(session, arrival.user_id, arrival.sha256))
-    await leftovers.forget(session, media_prefix(arrival.user_id, arrival.file_id))
-    await events.append(
-        session,
-        arrival.user_id,
-        notices.Notice.file_created,
-        notices.file_facts(file),
-        media_file_id=file.id,
-    )
-    task = await queue.submit(
-        session,
-        user_id=arrival.user_id,
-        media_file_id=arrival.file_id,
-        options=arrival.options,
-        audio_seconds=header.duration or 0.0,
-    )
-    return file, task
+    options = await preferences.with_defaults(session, arrival.user_id, arrival.options)
+    return await intake.record(session, replace(arrival, options=options), header, limits)
 
 
 async def discard(services: Services, user_id: uuid.UUID, file_id: uuid.UUID) -> None:
-    """Remove the objects of a file that was not taken in.
-
-    A commit whose answer was lost may have happened: then the file stays.
-    """
-    async with session_scope(services.sessions) as session:
-        if await media_files.exists(session, file_id):
-            return
-    await remove_noted(services, media_prefix(user_id, file_id))
+    """Remove the objects of a file that was not taken in."""
+    await intake.discard(services.sessions, services.objects, user_id, file_id)
 
 
 async def undisturbed(work: Awaitable[T]) -> T:

@@ -1,0 +1,1 @@
+"""Recordings that are fetched from an address, by yt-dlp in a sandbox with one way out."""
