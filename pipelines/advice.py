@@ -175,6 +175,87 @@ ADVICE: Mapping[str, Advice] = {
             "Retry the file if the machine was restarted or ran out of memory at that time.",
         ),
     ),
+    "url_refused": Advice(
+        ErrorCategory.permission_error,
+        "The address, or one that it leads to, is not public: such addresses are not fetched here.",
+        retryable=False,
+        suggestions=(
+            "Send the address of a recording that can be reached from anywhere.",
+            "Download the recording yourself and upload it.",
+            "Ask an operator to allow the host (RAYSCRIBE_EGRESS_ALLOW), then send it again.",
+        ),
+    ),
+    "source_unsupported": Advice(
+        ErrorCategory.format_issue,
+        "No recording that can be fetched was found at the address.",
+        retryable=False,
+        suggestions=(
+            "Open the address in a browser: does it play a recording, without a paid account?",
+            "Send the address of the recording itself, or of the page that shows only it.",
+            "Download the recording yourself and upload it.",
+        ),
+    ),
+    "source_private": Advice(
+        ErrorCategory.permission_error,
+        "The site shows the recording only to those who are signed in or whom its owner chose.",
+        retryable=False,
+        suggestions=(
+            "Make the recording public, or ask its owner to, and send the address again.",
+            "Download the recording yourself and upload it.",
+        ),
+    ),
+    "source_removed": Advice(
+        ErrorCategory.network_error,
+        "The site says that there is no recording at the address, or not any more.",
+        retryable=False,
+        suggestions=(
+            "Check the address for a typing error.",
+            "Look for another copy of the recording.",
+        ),
+    ),
+    "source_geo_blocked": Advice(
+        ErrorCategory.permission_error,
+        "The site does not show the recording in the region of this server.",
+        retryable=False,
+        suggestions=("Download the recording where it is shown, and upload it.",),
+    ),
+    "source_live": Advice(
+        ErrorCategory.format_issue,
+        "The address is that of a stream which is still running, or has not begun.",
+        retryable=False,
+        suggestions=("Send the address again when the stream is over and can be played back.",),
+    ),
+    "source_unreachable": Advice(
+        ErrorCategory.network_error,
+        "The site did not answer, or broke off, also when it was asked again.",
+        retryable=True,
+        suggestions=(
+            "Open the address in a browser: does the site work?",
+            "Send the address again later.",
+            "Ask an operator whether this server reaches the site if it stays.",
+        ),
+    ),
+    "upload_too_large": Advice(
+        ErrorCategory.file_quality,
+        "The recording has more bytes than this installation takes.",
+        retryable=False,
+        suggestions=(
+            "Send the address again with audio_only, or with a lower video_quality.",
+            "Ask an operator to raise RAYSCRIBE_MAX_UPLOAD_BYTES.",
+        ),
+    ),
+    "duplicate_file": Advice(
+        ErrorCategory.processing_error,
+        "You have this recording already: the same bytes, or the same address.",
+        retryable=False,
+        suggestions=("Use the file that is there, or delete it and send the address again.",),
+    ),
+    "queue_full": Advice(
+        ErrorCategory.processing_error,
+        "The recording was fetched when too much was waiting for transcription already.",
+        retryable=True,
+        suggestions=("Send the address again when less is waiting.",),
+    ),
 }
 """By error type: every one with which a task can fail."""
 

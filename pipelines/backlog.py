@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Numeric, ScalarSelect, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from cluster.settings import QueueSettings
-from db.models import Lane, Task, TaskState
+from db.models import Lane, Task, TaskKind, TaskState
 from db.queries.tasks import ACTIVE
 from pipelines.errors import QueueFull
 from pipelines.schedule import LANES, MIN_SECONDS, ahead
@@ -132,6 +132,8 @@ def _speed() -> ScalarSelect[Any]:
         select(Task.started_at, Task.finished_at, Task.audio_seconds)
         .where(
             Task.state == TaskState.completed,
+            # A download has no audio before it ends.
+            Task.kind == TaskKind.transcription,
             Task.finished_at > func.now() - MEASURED_TIME,
             Task.started_at.is_not(None),
         )

@@ -7,11 +7,13 @@ from typing import Any
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
+from cluster.egress import Policy
 from cluster.logs import configure
 from cluster.settings import Settings
 from db.engine import create_engine, create_sessions
 from db.objects.s3 import S3Objects
 from pipelines.attempt import RunnerParts
+from pipelines.downloads.work import DownloadParts
 from pipelines.runner import Runner as TaskRunner
 from pipelines.stages.base import Models
 from serving.client import create_ports
@@ -38,6 +40,7 @@ class Runner:
             block_seconds=settings.media.block_seconds,
             max_audio_seconds=settings.media.max_audio_seconds,
             maintenance=settings.maintenance,
+            downloads=DownloadParts.of(settings, Policy(settings.egress)),
         )
         self._runner: TaskRunner | None = None
 

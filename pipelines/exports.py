@@ -1,19 +1,14 @@
 """Renders a transcript as txt, srt, vtt, json, rttm or ctm; pure functions over one document."""
 
-import html
 import json
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
 from enum import StrEnum
 
-from serving.speech import Segment, SpeakerTurn, Word
-
-CUE_CHARACTERS = 84
-"""Two lines of 42: what a viewer can read at once."""
-
-CUE_SECONDS = 7.0
-DOUBT_MARK = "[?]"
+from pipelines import subtitles
+from pipelines.documents import DOUBT_MARK, TranscriptDocument
+from pipelines.subtitles import clock
+from serving.speech import Segment
 
 
 class ExportFormat(StrEnum):
@@ -37,29 +32,6 @@ MEDIA_TYPES: Mapping[ExportFormat, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class TranscriptDocument:
-    """All that is exported of a transcript. `speakers` maps labels to names for people."""
-
-    title: str
-    duration: float | None
-    language: str | None
-    segments: tuple[Segment, ...]
-    turns: tuple[SpeakerTurn, ...] = ()
-    speakers: Mapping[str, str] = field(default_factory=dict)
-    word_timing: str | None = None
-    notes: tuple[str, ...] = ()
-
-    def name(self, label: str | None) -> str | None:
-        """How a speaker is called: the given name, else the label."""
-        return None if label is None else self.speakers.get(label) or label
-
-    @property
-    def file_id(self) -> str:
-        """The title as RTTM and CTM want it: one field without spaces."""
-        return re.sub(r"\s+", "_", self.title.strip()) or "untitled"
-
-
 def render(document: TranscriptDocument, export_format: ExportFormat) -> str:
     """The document in a format."""
     return RENDERERS[export_format](document)
@@ -77,28 +49,6 @@ def txt(document: TranscriptDocument) -> str:
             else f"[{moment}] {_marked(segment)}"
         )
     return _joined(lines)
-
-
-def srt(document: TranscriptDocument) -> str:
-    """SubRip: numbered cues, the speaker's name in front."""
-    blocks = []
-    for number, cue in enumerate(cues(document), 1):
-        name = document.name(cue.speaker)
-        text = _marked(cue).replace("-->", "->")
-        prefix = f"{_line(name)}: " if name else ""
-        blocks.append(f"{number}\n{_interval(cue, ',')}\n{prefix}{text}\n")
-    return "\n".join(blocks)
-
-
-def vtt(document: TranscriptDocument) -> str:
-    """WebVTT: cues with voice tags; text is escaped, so that it is never markup."""
-    blocks = ["WEBVTT\n"]
-    for cue in cues(document):
-        name = document.name(cue.speaker)
-        voice = f"<v {html.escape(_line(name), quote=False)}>" if name else ""
-        text = html.escape(_marked(cue), quote=False)
-        blocks.append(f"{_interval(cue, '.')}\n{voice}{text}\n")
-    return "\n".join(blocks)
 
 
 def as_json(document: TranscriptDocument) -> str:
@@ -133,70 +83,16 @@ def ctm(document: TranscriptDocument) -> str:
 
 RENDERERS: Mapping[ExportFormat, Callable[[TranscriptDocument], str]] = {
     ExportFormat.txt: txt,
-    ExportFormat.srt: srt,
-    ExportFormat.vtt: vtt,
+    ExportFormat.srt: subtitles.srt,
+    ExportFormat.vtt: subtitles.vtt,
     ExportFormat.json: as_json,
     ExportFormat.rttm: rttm,
     ExportFormat.ctm: ctm,
 }
 
 
-def clock(seconds: float, separator: str) -> str:
-    """`hh:mm:ss` and milliseconds, rounded as a whole: 59.9996 is 00:01:00.000."""
-    milliseconds = max(0, round(seconds * 1000))
-    whole, fraction = divmod(milliseconds, 1000)
-    minutes, second = divmod(whole, 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours:02d}:{minute:02d}:{second:02d}{separator}{fraction:03d}"
-
-
-def cues(document: TranscriptDocument) -> list[Segment]:
-    """What is shown at once, in order: segments, long ones cut between words."""
-    pieces = (
-        piece for segment in document.segments if segment.text.strip() for piece in _pieces(segment)
-    )
-    return _ordered(pieces)
-
-
-def _pieces(segment: Segment) -> Iterator[Segment]:
-    words = [word for word in segment.words if word.word.strip()]
-    fits = len(segment.text) <= CUE_CHARACTERS and segment.end - segment.start <= CUE_SECONDS
-    if fits or not words:
-        yield segment
-        return
-    taken: list[Word] = []
-    for word in words:
-        if taken and (
-            len(_text([*taken, word])) > CUE_CHARACTERS or word.end - taken[0].start > CUE_SECONDS
-        ):
-            yield _cue(segment, taken)
-            taken = []
-        taken.append(word)
-    yield _cue(segment, taken)
-
-
-def _cue(segment: Segment, words: Sequence[Word]) -> Segment:
-    return replace(
-        segment,
-        start=words[0].start,
-        end=words[-1].end,
-        text=_text(words),
-        words=tuple(words),
-    )
-
-
-def _text(words: Sequence[Word]) -> str:
-    return " ".join(word.word.strip() for word in words)
-
-
 def _ordered(segments: Iterable[Segment]) -> list[Segment]:
     return sorted(segments, key=lambda segment: (segment.start, segment.end))
-
-
-def _interval(cue: Segment, separator: str) -> str:
-    # Players drop cues that last no time at all.
-    end = max(cue.end, max(0.0, cue.start) + 0.001)
-    return f"{clock(cue.start, separator)} --> {clock(end, separator)}"
 
 
 def _marked(segment: Segment) -> str:
@@ -205,7 +101,7 @@ def _marked(segment: Segment) -> str:
 
 
 def _line(text: str) -> str:
-    """Text on one line: a blank line would end a cue."""
+    """Text on one line."""
     return " ".join(text.split())
 
 

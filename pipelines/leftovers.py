@@ -9,13 +9,17 @@ import uuid
 from datetime import timedelta
 from enum import StrEnum
 
+import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.engine import Sessions, session_scope
+from db.errors import StoreUnavailable
 from db.models import Destination, OutboxEntry
 from db.objects.port import ObjectStore
 from db.queries import media_files, outbox, tasks
 from pipelines.outbox import Handler
+
+log = structlog.get_logger(__name__)
 
 GRACE = timedelta(hours=1)
 """How long objects lie before somebody looks whether they are needed."""
@@ -39,6 +43,24 @@ async def note(
     """Objects under this prefix are to be removed `after` from now, unless they are needed then."""
     payload = {"kept_while": kept_while, "file_id": str(file_id) if file_id else None}
     await outbox.add(session, Destination.objects, prefix, payload, after)
+
+
+async def remove_now(
+    sessions: Sessions, objects: ObjectStore, prefix: str, *, forget_it: bool = True
+) -> None:
+    """Remove all objects under a prefix that is noted; `forget_it` unless more may still arrive.
+
+    While the store is away nothing happens: the rows say already that nobody needs the objects, and
+    the note stays for the outbox.
+    """
+    try:
+        await objects.delete_prefix(prefix)
+    except StoreUnavailable as error:
+        log.warning("objects not removed yet", prefix=prefix, error=str(error))
+        return
+    if forget_it:
+        async with session_scope(sessions) as session:
+            await forget(session, prefix)
 
 
 async def forget(session: AsyncSession, prefix: str) -> None:

@@ -15,6 +15,7 @@ class Notice(StrEnum):
     file_created = "file_created"
     file_updated = "file_updated"
     file_deleted = "file_deleted"
+    transcript_updated = "transcript_updated"
 
 
 STAGE_MESSAGES = {
@@ -23,6 +24,9 @@ STAGE_MESSAGES = {
     "diarize": "Finding out who speaks when.",
     "align": "Timing the words.",
     "attribute": "Attributing words to speakers.",
+    "look": "Looking at the address.",
+    "download": "Downloading.",
+    "store": "Storing the recording.",
 }
 
 
@@ -66,7 +70,13 @@ def task_status(task: Task, file: MediaFile | None, status: FileStatus | None) -
 
 def file_facts(file: MediaFile) -> dict[str, Any]:
     """Data of `file_created` and `file_updated`."""
-    return {**_of(file), "status": file.status, "duration": file.duration}
+    return {
+        **_of(file),
+        "title": file.title,
+        "author": file.author,
+        "status": file.status,
+        "duration": file.duration,
+    }
 
 
 def file_deleted(file_id: uuid.UUID) -> Mapping[str, Any]:
@@ -81,3 +91,8 @@ def _of(file: MediaFile) -> dict[str, Any]:
         "content_type": file.content_type,
         "file_size": file.size_bytes,
     }
+
+
+def transcript_updated(file_id: uuid.UUID, version: int, action: str) -> Mapping[str, Any]:
+    """Data of `transcript_updated`: which version an edit made."""
+    return {"file_id": str(file_id), "version": version, "action": action}

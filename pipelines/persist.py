@@ -7,10 +7,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from db import vocabulary
 from db.models import MediaFile, Segment, Speaker, Transcript
+from db.queries import edits
+from db.queries.edits import EditAction
 from pipelines import queue, task_state
+from pipelines.lines import word_rows
 from pipelines.queue import Claim
 from pipelines.stages.base import Models, Recording
-from serving.speech import SpeakerTurn, Word
+from serving.speech import SpeakerTurn
 
 NO_SPEECH = "No speech was found in this recording."
 
@@ -34,9 +37,8 @@ async def publish(
     if task.media_file_id is None:
         raise ValueError(f"task {task.id} has no file to publish to")
     file_id = task.media_file_id
-    await session.execute(delete(Transcript).where(Transcript.media_file_id == file_id))
-    await session.execute(delete(Speaker).where(Speaker.media_file_id == file_id))
-    transcript = _transcript(recording, models, file_id)
+    version = await _make_room(session, file_id, task.user_id)
+    transcript = _transcript(recording, models, file_id, version)
     speakers = {row.label: row for row in _speakers(recording, task.user_id, file_id)}
     session.add_all([transcript, *speakers.values()])
     await session.flush()
@@ -67,7 +69,28 @@ async def publish(
     )
 
 
-def _transcript(recording: Recording, models: Models, file_id: uuid.UUID) -> Transcript:
+async def _make_room(session: AsyncSession, file_id: uuid.UUID, user_id: uuid.UUID) -> int:
+    """Remove the old transcript, with what was edited in it; says the new one's version.
+
+    Whoever edits the old one is waited for.
+    """
+    replaced: int | None = await session.scalar(
+        delete(Transcript)
+        .where(Transcript.media_file_id == file_id)
+        .returning(Transcript.version)
+        .execution_options(synchronize_session=False)
+    )
+    await session.execute(delete(Speaker).where(Speaker.media_file_id == file_id))
+    version = (replaced or 0) + 1
+    if replaced is not None:
+        before, after = {"version": replaced}, {"version": version}
+        edits.note(session, file_id, user_id, version, EditAction.reprocessed, before, after)
+    return version
+
+
+def _transcript(
+    recording: Recording, models: Models, file_id: uuid.UUID, version: int
+) -> Transcript:
     preparation = recording.preparation
     cut = preparation.metadata.get("DecodingWarning") if preparation else None
     notes = [*recording.notes, *([str(cut)] if cut else [])]
@@ -76,6 +99,7 @@ def _transcript(recording: Recording, models: Models, file_id: uuid.UUID) -> Tra
     diarization = recording.diarization
     return Transcript(
         media_file_id=file_id,
+        version=version,
         language=recording.language.language if recording.language else None,
         language_probability=recording.language.probability if recording.language else None,
         task=recording.options.task,
@@ -133,7 +157,7 @@ def _segments(
             end=segment.end,
             text=segment.text,
             speaker_id=speakers[segment.speaker].id if segment.speaker else None,
-            words=[_word(word) for word in segment.words],
+            words=word_rows(segment.words),
             avg_logprob=segment.avg_logprob,
             no_speech_prob=segment.no_speech_prob,
             compression_ratio=segment.compression_ratio,
@@ -142,11 +166,6 @@ def _segments(
         )
         for index, segment in enumerate(recording.segments)
     ]
-
-
-def _word(word: Word) -> list[float | str | None]:
-    times = [round(word.start, 3), round(word.end, 3)]
-    return [*times, word.word, round(word.probability, 4), word.speaker]
 
 
 def _turn(turn: SpeakerTurn) -> list[float | str]:

@@ -33,6 +33,7 @@ from db.queries.tasks import HELD, is_overdue
 from pipelines import schedule, task_state
 from pipelines.notices import Notice, task_status
 from pipelines.schedule import Clock, Head, Limits, Share
+from pipelines.system_settings import RetrySettings, current
 from pipelines.task_state import TERMINAL, Failure, Step
 
 Number = TypeVar("Number", int, float)
@@ -56,6 +57,8 @@ class Claimed:
 
     task: Task
     suspect: bool
+    last_attempt: bool = False
+    """Whether the task has failed if this attempt does, whatever the reason."""
 
 
 async def submit(
@@ -67,6 +70,8 @@ async def submit(
     lane: Lane = Lane.interactive,
     options: Mapping[str, Any] | None = None,
     audio_seconds: float = 0.0,
+    parent_id: uuid.UUID | None = None,
+    delay_seconds: float = 0.0,
 ) -> Task:
     """Add a task; it exists if and only if this transaction commits, and wakes a runner then."""
     task = Task(
@@ -76,6 +81,8 @@ async def submit(
         lane=lane,
         options=dict(options or {}),
         audio_seconds=audio_seconds,
+        parent_id=parent_id,
+        run_after=func.now() + _seconds(delay_seconds),
     )
     session.add(task)
     await session.flush()
@@ -95,13 +102,15 @@ async def claim(
     that has a suspect takes no second one.
     """
     clock = await session.get_one(QueueClock, 1, with_for_update=True)
-    task = await _expired(session, settings, has_suspect=has_suspect)
+    retry = await current(session, RetrySettings)
+    max_attempts = retry.max_attempts or settings.max_attempts
+    task = await _expired(session, max_attempts, has_suspect=has_suspect)
     if task is None:
         task = await _next(session, clock, settings)
     if task is None:
         return None
-    suspect = task_state.is_suspect(task, settings.max_attempts)
-    step = task_state.on_claim(task, settings.max_attempts)
+    suspect = task_state.is_suspect(task, max_attempts)
+    step = task_state.on_claim(task, max_attempts)
     lease: dict[str, Any] = {}
     if step.leased:
         lease = {
@@ -110,7 +119,8 @@ async def claim(
             "started_at": func.coalesce(Task.started_at, func.now()),
         }
     await write(session, task, step, **lease)
-    return Claimed(task, suspect)
+    last_attempt = not retry.enabled or task.attempt >= max_attempts
+    return Claimed(task, suspect, last_attempt)
 
 
 def _by_lane(stored: Mapping[str, Number]) -> dict[Lane, Number]:
@@ -121,12 +131,10 @@ def _stored(by_lane: Mapping[Lane, Number]) -> dict[str, Number]:
     return {lane.value: number for lane, number in by_lane.items()}
 
 
-async def _expired(
-    session: AsyncSession, settings: RunnerSettings, *, has_suspect: bool
-) -> Task | None:
+async def _expired(session: AsyncSession, max_attempts: int, *, has_suspect: bool) -> Task | None:
     """A task whose lease ran out: its runner is taken for dead. It has had its turn already."""
     # As task_state.is_suspect says.
-    suspect = and_(Task.state == TaskState.running, Task.attempt == settings.max_attempts - 1)
+    suspect = and_(Task.state == TaskState.running, Task.attempt == max_attempts - 1)
     task: Task | None = await session.scalar(
         select(Task)
         .where(is_overdue(), *([not_(suspect)] if has_suspect else []))
@@ -251,9 +259,11 @@ async def _tell(session: AsyncSession, task: Task) -> None:
 
 
 async def _file_of(session: AsyncSession, task: Task) -> MediaFile | None:
-    """The task's file, with the status that follows from the task."""
+    """The task's file, with the status that follows from the task if it is a transcription."""
     if task.media_file_id is None:
         return None
+    if task.kind is not TaskKind.transcription:
+        return await session.get(MediaFile, task.media_file_id)
     kept = select(exists().where(Transcript.media_file_id == task.media_file_id))
     status = task_state.file_status(task.state, has_transcript=bool(await session.scalar(kept)))
     values: dict[str, Any] = {"status": status, "error_type": None, "error_message": None}
@@ -344,9 +354,11 @@ async def give_up(
     if task.state not in HELD:
         # Written before, by a commit whose answer was lost.
         return
+    retry = await current(session, RetrySettings)
+    max_attempts = (retry.max_attempts or settings.max_attempts) if retry.enabled else 1
     pause = settings.retry_base_seconds * 2 ** max(0, task.attempt - 1)
     pause *= random.uniform(0.5, 1.5)  # noqa: S311 - jitter
-    await write(session, task, task_state.on_failure(task, failure, settings.max_attempts, pause))
+    await write(session, task, task_state.on_failure(task, failure, max_attempts, pause))
 
 
 async def stopped(session: AsyncSession, held: Claim) -> None:
@@ -368,12 +380,16 @@ async def recover(session: AsyncSession, task: Task) -> None:
     await notify(session, TASKS)
 
 
-async def overdue(session: AsyncSession, user_id: uuid.UUID | None = None) -> Sequence[Task]:
+async def overdue(
+    session: AsyncSession, user_id: uuid.UUID | None = None, file_id: uuid.UUID | None = None
+) -> Sequence[Task]:
     """Tasks in the hands of runners that have fallen silent, locked."""
+    matching = [is_overdue()]
+    if user_id is not None:
+        matching.append(Task.user_id == user_id)
+    if file_id is not None:
+        matching.append(Task.media_file_id == file_id)
     rows = await session.scalars(
-        select(Task)
-        .where(is_overdue(), *([Task.user_id == user_id] if user_id else []))
-        .order_by(Task.created_at)
-        .with_for_update(skip_locked=True)
+        select(Task).where(*matching).order_by(Task.created_at).with_for_update(skip_locked=True)
     )
     return rows.all()

@@ -12,11 +12,14 @@ from typing import Any
 from sqlalchemy import and_, case, exists, func, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from cluster.settings import RunnerSettings
 from db.errors import DuplicateFile, NotFound
 from db.models import FileStatus, MediaFile, Task, TaskState, Transcript
+from db.notify import TASKS, notify
 from db.queries import events, media_files, tasks
-from pipelines import queue
+from pipelines import queue, task_state
 from pipelines.notices import Notice, file_facts
+from pipelines.system_settings import RetrySettings, current
 from pipelines.task_state import file_status
 
 LOST_TYPE = "processing_error"
@@ -43,13 +46,35 @@ async def release_overdue(
     return found
 
 
+async def attempts_allowed(session: AsyncSession, settings: RunnerSettings) -> int:
+    """After how many attempts a task has failed."""
+    return (await current(session, RetrySettings)).max_attempts or settings.max_attempts
+
+
+async def take_over(
+    session: AsyncSession, user_id: uuid.UUID, file_id: uuid.UUID, settings: RunnerSettings
+) -> Task | None:
+    """Queue a file's task anew whose runner has fallen silent, and wake the others.
+
+    This is for owners: it costs the attempt. One that may be what its runners died of stays as it
+    is, since the next runner must know that to take it alone. None: no runner of it is silent.
+    """
+    max_attempts = await attempts_allowed(session, settings)
+    found = await queue.overdue(session, user_id, file_id)
+    for task in found:
+        if not task_state.is_suspect(task, max_attempts):
+            await queue.write(session, task, task_state.on_overdue(task))
+    await notify(session, TASKS)
+    return found[-1] if found else None
+
+
 async def inconsistent_files(
     session: AsyncSession, *, limit: int, user_id: uuid.UUID | None = None
 ) -> Sequence[Finding]:
     """Files whose status does not follow from their latest task and transcript."""
     latest = (
         select(Task.state)
-        .where(Task.media_file_id == MediaFile.id)
+        .where(Task.media_file_id == MediaFile.id, tasks.TRANSCRIBES)
         .order_by(Task.created_at.desc(), Task.id)
         .limit(1)
         .scalar_subquery()

@@ -188,6 +188,16 @@ def on_stopped(row: TaskRow) -> Step:
     return _to(row, TaskState.cancelled)
 
 
+def on_overdue(row: TaskRow) -> Step:
+    """A task whose lease ran out is queued anew without waiting for the claim that would take it.
+
+    Its owner may ask for that, so it costs the attempt, as that claim would have it.
+    """
+    if row.state is TaskState.cancelling:
+        return checked(row.state, Step(TaskState.cancelled, row.attempt, row.fence + 1))
+    return checked(row.state, Step(TaskState.queued, row.attempt, row.fence + 1))
+
+
 def on_recover(row: TaskRow) -> Step:
     """An operator takes a running task from its runner, whose fence is then an old one.
 

@@ -161,13 +161,14 @@ def joined(words: Sequence[str]) -> str:
     """Words as text: with spaces, except between characters of scripts that use none."""
     text = ""
     for word in words:
-        if text and not (_unspaced(text[-1]) and _unspaced(word[0])):
+        if text and not (is_unspaced(text[-1]) and is_unspaced(word[0])):
             text += " "
         text += word
     return text
 
 
-def _unspaced(character: str) -> bool:
+def is_unspaced(character: str) -> bool:
+    """Whether a character is of a script that puts no spaces between words."""
     return unicodedata.east_asian_width(character) in {"W", "F"} and not (
         "\uac00" <= character <= "\ud7a3"  # Hangul is wide, and spaced
     )

@@ -4,11 +4,11 @@ import uuid
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from db.engine import session_scope
-from db.models import MediaFile, StageResult, TaskState
-from db.queries import tasks
+from db.models import MediaFile, Segment, StageResult, TaskState, Transcript
+from db.queries import edits, tasks
 from pipelines import rerun
 from pipelines.rerun import CHECKPOINTS, ReprocessStage
 from serving.errors import SpeechUnavailable
@@ -91,3 +91,25 @@ async def test_a_retry_goes_on_where_the_failed_task_stopped(sessions, objects, 
         task = await until(sessions, retried, ended)
     assert task.state is TaskState.completed
     assert "text" not in calls.since()
+
+
+async def test_a_new_transcript_is_a_new_version_and_edits_go_with_the_old_one(
+    sessions, objects, parts
+):
+    task_id = await accept(sessions, objects, sample())
+    file_id = (await get(sessions, task_id)).media_file_id
+    async with running(parts):
+        await until(sessions, task_id, ended)
+        async with session_scope(sessions) as session:
+            await session.execute(update(Transcript).values(version=7, reassigned=True))
+            await session.execute(update(Segment).values(text="Edited.", edited=True))
+        await until(sessions, await again(sessions, task_id), ended)
+    async with session_scope(sessions) as session:
+        transcript = await session.scalar(select(Transcript))
+        assert (transcript.version, transcript.reassigned) == (8, False)
+        texts = set(await session.scalars(select(Segment.text).where(Segment.edited)))
+        assert texts == set()
+        [(note, user)], total = await edits.page(session, file_id, limit=5, offset=0)
+    assert (note.action, note.version, total) == ("reprocessed", 8, 1)
+    assert (note.before, note.after) == ({"version": 7}, {"version": 8})
+    assert user.id == note.user_id

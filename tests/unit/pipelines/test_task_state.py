@@ -20,6 +20,7 @@ from pipelines.task_state import (
     on_claim,
     on_drain,
     on_failure,
+    on_overdue,
     on_recover,
     on_stopped,
     on_success,
@@ -81,6 +82,7 @@ DECISIONS: dict[str, Callable[[Row], Step]] = {
     "cancel": on_cancel,
     "stopped": on_stopped,
     "recover": on_recover,
+    "overdue": on_overdue,
 }
 HISTORIES = st.lists(st.sampled_from(sorted(DECISIONS)), max_size=40)
 
@@ -103,7 +105,7 @@ def test_attempts_are_bounded_and_fences_grow(names):
     for name, before, after in history_of(names):
         assert 0 <= after.attempt <= MAX_ATTEMPTS
         assert after.fence >= before.fence
-        assert after.fence > before.fence or name not in {"claim", "recover"}
+        assert after.fence > before.fence or name not in {"claim", "recover", "overdue"}
         # Whoever works does so in an attempt that counts already.
         assert after.attempt >= 1 or after.state not in HELD
 
@@ -137,6 +139,15 @@ def test_only_who_fails_for_now_waits(names):
         waits = name == "fails for now" and after.state is TaskState.queued
         assert bool(step.delay_seconds) == waits
         assert (after.state is not TaskState.failed) or step.failure
+
+
+def test_what_an_owner_takes_from_a_silent_runner_costs_the_attempt():
+    row = Row(TaskState.queued, 0, 0)
+    for _ in range(MAX_ATTEMPTS):
+        row = row.after(on_claim(row, MAX_ATTEMPTS))
+        row = row.after(on_overdue(row))
+    assert row.attempt == MAX_ATTEMPTS
+    assert on_claim(row, MAX_ATTEMPTS).state is TaskState.failed
 
 
 @given(st.sampled_from(["drain", "recover"]), st.integers(0, 20))

@@ -1,0 +1,89 @@
+"""Finds objects that no row names, and removes them.
+
+There should be none: whoever writes objects notes them first (`pipelines.leftovers`). What is left
+of a restored backup, or of a fault nobody thought of, is found here.
+"""
+
+import re
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from db.engine import Sessions, session_scope
+from db.objects.port import ListedObject, ObjectStore
+from db.queries import oversight
+
+ROOTS = ("media/", "uploads/")
+"""In order of keys."""
+# As db.objects.keys makes them; what looks otherwise is somebody else's and stays.
+KEY = re.compile(
+    r"(?:media|uploads)/[0-9a-f-]{36}/(?P<id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/.+"
+)
+
+
+@dataclass(slots=True)
+class Orphans:
+    """What was found."""
+
+    seen: int = 0
+    """Objects that were looked at."""
+    objects: int = 0
+    """Those of them that nothing needs."""
+    bytes: int = 0
+    unknown: int = 0
+    """Objects whose keys are not ours; they stay."""
+    next_after: str | None = None
+    """Where to go on; None: everything was looked at."""
+
+
+async def sweep(
+    sessions: Sessions,
+    objects: ObjectStore,
+    age: timedelta,
+    *,
+    limit: int,
+    after: str | None = None,
+    dry_run: bool = False,
+) -> Orphans:
+    """Remove objects older than `age` that no row names, among about `limit` from `after` on.
+
+    A page of a thousand is kept in memory at a time.
+    """
+    found = Orphans()
+    before = datetime.now(UTC) - age
+    for root in ROOTS:
+        if after is not None and after > root and not after.startswith(root):
+            continue
+        async for page in objects.pages(root, after if after and after > root else None):
+            found.seen += len(page)
+            orphans = await _orphans(sessions, root, page, before, found)
+            found.objects += len(orphans)
+            found.bytes += sum(item.size_bytes for item in orphans)
+            if orphans and not dry_run:
+                await objects.delete([item.key for item in orphans])
+            if found.seen >= limit:
+                found.next_after = page[-1].key
+                return found
+    return found
+
+
+async def _orphans(
+    sessions: Sessions,
+    root: str,
+    page: Sequence[ListedObject],
+    before: datetime,
+    found: Orphans,
+) -> list[ListedObject]:
+    old: list[tuple[ListedObject, uuid.UUID]] = []
+    for item in page:
+        match = KEY.fullmatch(item.key)
+        if match is None:
+            found.unknown += 1
+        elif item.modified_at < before:
+            old.append((item, uuid.UUID(match["id"])))
+    ids = {key for _, key in old}
+    question = oversight.known_files if root == "media/" else oversight.open_uploads
+    async with session_scope(sessions) as session:
+        needed = await question(session, ids)
+    return [item for item, key in old if key not in needed]

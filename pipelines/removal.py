@@ -1,0 +1,57 @@
+"""Deletes a media file with all that hangs on it: for its owner, an administrator, retention."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from db.models import MediaFile, Task, TaskState
+from db.objects.keys import media_prefix
+from db.queries import events, media_files, tasks
+from pipelines import leftovers, notices, queue
+from pipelines.errors import FileBusy
+
+
+@dataclass(frozen=True, slots=True)
+class Remains:
+    """Where a deleted file's objects lie, and whether a runner may still write some."""
+
+    prefix: str
+    growing: bool
+
+
+async def remove(session: AsyncSession, file: MediaFile, *, force: bool = False) -> Remains:
+    """Delete a file's rows in this transaction, as its last statements.
+
+    With the rows the file is gone for everybody. The objects are noted in the same transaction:
+    whoever has time removes them after it, else the outbox does. A task that waits is cancelled,
+    and with `force` one that runs too: its runner loses it at the next write.
+
+    Raises:
+        FileBusy: a runner works on it, and `force` is not set.
+        NotFound: somebody else has deleted it meanwhile.
+    """
+    active = await tasks.locked_active_of_file(session, file.id)
+    held = [task for task in active if task.state is not TaskState.queued]
+    if held and not force:
+        raise FileBusy(held[0].id, held[0].state)
+    await _cancel(session, active)
+    remains = Remains(media_prefix(file.user_id, file.id), growing=bool(held))
+    after = leftovers.GRACE if remains.growing else timedelta(0)
+    await leftovers.note(session, remains.prefix, after=after)
+    await media_files.remove(session, file.id)
+    await events.append(
+        session,
+        file.user_id,
+        notices.Notice.file_deleted,
+        notices.file_deleted(file.id),
+        media_file_id=file.id,
+    )
+    return remains
+
+
+async def _cancel(session: AsyncSession, active: Sequence[Task]) -> None:
+    for task in active:
+        if task.state is not TaskState.cancelling:
+            await queue.cancel(session, task)
