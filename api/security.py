@@ -81,6 +81,7 @@ class AccessTokens:
                 f"SECRET_KEY is not set or shorter than {MIN_SECRET_BYTES} bytes: "
                 "start with `rayscribe up`, or set a random one"
             )
+        self.secret = secret
         self._key = OctKey.import_key(secret)
         self.lifetime_seconds = settings.access_token_minutes * 60
         self._claims = JWTClaimsRegistry(

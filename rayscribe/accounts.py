@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from api.password_policy import refusal
 from cluster.settings import AuthSettings
 from db.models import Role
 from rayscribe.bootstrap import add_user
@@ -29,8 +30,8 @@ def create_user(
         complain(f"{email!r} is no e-mail address")
         raise typer.Exit(Exit.usage)
     shortest = AuthSettings().min_password_length
-    if password is not None and len(password) < shortest:
-        complain(f"the password needs at least {shortest} characters")
+    if password is not None and (found := refusal(password, shortest, email)) is not None:
+        complain(found[0])
         raise typer.Exit(Exit.usage)
     chosen = password or secrets.token_urlsafe(16)
     role = Role.admin if admin else Role.user

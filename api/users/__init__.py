@@ -1,0 +1,1 @@
+"""Accounts: one's own, and all of them for administrators."""
