@@ -116,21 +116,28 @@ class ApiClient:
         }
         try:
             upload = self._data(self._ask("POST", "/api/files/upload/prepare", json=body))
-            self._send(path, upload, progress)
-            done = self._data(
-                self._ask(
-                    "POST",
-                    f"/api/files/upload/{upload['upload_id']}/complete",
-                    json={"sha256": digest},
-                    timeout=httpx.Timeout(3600, connect=5),
-                )
-            )
+            done = self._completed(path, upload, digest, progress)
         except ApiFailure as failure:
             existing = failure.body.get("existing_file_id")
             if failure.error_type == "duplicate_file" and existing:
                 return Submitted(existing, None)
             raise
         return Submitted(done["file"]["id"], done["task"]["id"])
+
+    def _completed(
+        self, path: Path, upload: Mapping[str, Any], digest: str, progress: Progress
+    ) -> Any:
+        """Send and complete an upload; one that is refused takes no place any longer."""
+        url = f"/api/files/upload/{upload['upload_id']}"
+        try:
+            self._send(path, upload, progress)
+            timeout = httpx.Timeout(3600, connect=5)
+            body = {"sha256": digest}
+            return self._data(self._ask("POST", f"{url}/complete", json=body, timeout=timeout))
+        except ApiFailure as failure:
+            if failure.error_type:
+                self._ask("DELETE", url)
+            raise
 
     def _send(self, path: Path, upload: Mapping[str, Any], progress: Progress) -> None:
         size, part_bytes = path.stat().st_size, upload["part_bytes"]

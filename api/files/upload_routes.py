@@ -1,6 +1,7 @@
 """Routes of uploads: /api/files/upload, whole or in parts."""
 
 import uuid
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, File, Header, Path, Request, UploadFile
@@ -21,8 +22,9 @@ from api.files.upload_schemas import (
 )
 from api.idempotency import IDEMPOTENT, Once
 from api.openapi import SIGNED_IN_TYPES, errors, owned_errors
+from api.pagination import Page, Paging
 from db.engine import session_scope
-from db.models import Upload
+from db.models import Lane, Upload
 from db.queries import uploads as upload_rows
 
 router = APIRouter(
@@ -85,6 +87,7 @@ async def upload_file(
         *IDEMPOTENT,
         ErrorType.duplicate_file,
         ErrorType.upload_too_large,
+        ErrorType.too_many_uploads,
         ErrorType.language_unsupported,
         ErrorType.queue_full,
     ),
@@ -101,7 +104,7 @@ async def prepare_upload(
         return await keep(session, _upload(services, upload, []))
 
 
-def _upload(services: Services, upload: Upload, received: list[int]) -> UploadOut:
+def _upload(services: Services, upload: Upload, received: Sequence[int]) -> UploadOut:
     return UploadOut(
         upload_id=upload.id,
         filename=upload.filename,
@@ -109,6 +112,7 @@ def _upload(services: Services, upload: Upload, received: list[int]) -> UploadOu
         part_bytes=upload.part_bytes,
         part_count=uploads.part_count(upload),
         parts_received=received,
+        received_bytes=sum(uploads.part_size(upload, number) for number in received),
         presigned=services.presigned_uploads,
         state=upload.state,
         expires_at=upload.expires_at,
@@ -120,15 +124,35 @@ def _upload(services: Services, upload: Upload, received: list[int]) -> UploadOu
     "/{upload_id}",
     summary="Where an upload stands",
     response_description="Upload",
-    responses=owned_errors(),
+    responses=owned_errors(ErrorType.store_unavailable),
 )
-async def get_upload(
-    services: App, session: Session, user: CurrentUser, upload_id: UploadId
-) -> UploadOut:
+async def get_upload(services: App, user: CurrentUser, upload_id: UploadId) -> UploadOut:
     """Which parts have arrived: what a client that was interrupted asks before it resumes."""
-    upload = await upload_rows.get(session, user.id, upload_id)
-    parts = await upload_rows.parts(session, upload_id)
-    return _upload(services, upload, [part.number for part in parts])
+    async with session_scope(services.sessions) as session:
+        upload = await upload_rows.get(session, user.id, upload_id)
+        parts = await upload_rows.parts(session, upload_id)
+    received = await uploads.all_received(services, upload, [part.number for part in parts])
+    return _upload(services, upload, received)
+
+
+@router.get(
+    "",
+    summary="Your open uploads",
+    response_description="Uploads",
+    responses=errors(*SIGNED_IN_TYPES, ErrorType.validation_error),
+)
+async def list_uploads(
+    services: App, session: Session, user: CurrentUser, paging: Paging
+) -> Page[UploadOut]:
+    """Those that can still be resumed or given up, newest first.
+
+    Parts that you put into the object store yourself are counted in a single upload only.
+    """
+    rows, total = await upload_rows.page_of_open(
+        session, user.id, limit=paging.page_size, offset=paging.offset
+    )
+    parts = await upload_rows.parts_of(session, [row.id for row in rows])
+    return paging.of([_upload(services, row, parts[row.id]) for row in rows], total)
 
 
 @router.put(
@@ -141,6 +165,8 @@ async def get_upload(
         ErrorType.body_too_large,
         ErrorType.invalid_part,
         ErrorType.checksum_mismatch,
+        ErrorType.invalid_media,
+        ErrorType.unsupported_media,
         ErrorType.store_unavailable,
     ),
     openapi_extra={
@@ -173,8 +199,10 @@ async def put_part(
             f"Part {number} has {size} bytes, this body announces {content_length}.",
             size_bytes=size,
         )
-    body = await uploads.read_body(request.stream(), size)
-    sha256 = await uploads.store_part(services, user.id, upload_id, number, body, x_part_sha256)
+    # A part is in memory while it is taken in: only so many are at a time, of each user in turn.
+    async with services.part_slots.take(user.id, Lane.interactive):
+        body = await uploads.read_body(request.stream(), size)
+        sha256 = await uploads.store_part(services, user.id, upload_id, number, body, x_part_sha256)
     return PartOut(number=number, size_bytes=size, sha256=sha256, received=True)
 
 

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal, Self
 
 from fastapi import Form
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from api.files.languages import AUTO, LANGUAGES
+from api.languages import AUTO, LANGUAGES
 from api.schemas import EXAMPLE_ID, EXAMPLE_MOMENT, documented
 from db.models import UploadState
 from pipelines.rerun import ReprocessStage
@@ -26,12 +26,16 @@ SpeechTask = Literal["transcribe", "translate"]
 class SpeechOptions(BaseModel):
     """What can be asked of any transcription."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     language: LanguageCode | None = None
+    """`auto`, or one of Whisper's language codes."""
     min_speakers: Speakers | None = None
+    """Fewest speakers."""
     max_speakers: Speakers | None = None
-    num_speakers: Annotated[
-        Speakers | None, Field(description="Exactly so many; wins over the bounds")
-    ] = None
+    """Most speakers."""
+    num_speakers: Speakers | None = None
+    """Exactly so many; wins over the bounds."""
 
     @model_validator(mode="after")
     def speakers_in_order(self) -> Self:
@@ -51,18 +55,33 @@ class SpeechOptions(BaseModel):
 
 
 class TranscriptionOptions(SpeechOptions):
-    """How a file is to be transcribed; what is left out follows the installation's settings."""
+    """How a file is to be transcribed.
 
-    task: SpeechTask = "transcribe"
+    What is left out follows the user's preferences (`/api/user-settings/transcription`), then the
+    installation's settings.
+    """
+
+    task: SpeechTask | None = None
+    """`translate`: into English."""
+    diarize: Annotated[bool | None, Field(description="Whether to find out who speaks")] = None
 
     def stored(self) -> dict[str, Any]:
-        """What the task is given.
+        """What was asked for; `api.preferences.with_defaults` adds what the user prefers.
 
         Raises:
             LanguageUnsupported: Whisper does not know the language.
         """
         self.require_known_language()
         return self.model_dump(exclude_none=True)
+
+
+def _no_analytics(stages: object) -> object:
+    if isinstance(stages, list) and "analytics" in stages:
+        raise ValueError(
+            "analytics follow the transcript by themselves; to compute them anew, "
+            "POST /api/files/{file_id}/analytics/refresh"
+        )
+    return stages
 
 
 class ReprocessRequest(SpeechOptions):
@@ -75,8 +94,10 @@ class ReprocessRequest(SpeechOptions):
     stages: Annotated[
         list[ReprocessStage],
         Field(description="To be computed anew even where nothing changed", max_length=10),
+        BeforeValidator(_no_analytics),
     ] = []
     task: SpeechTask | None = None
+    """`translate`: into English."""
     diarize: Annotated[bool | None, Field(description="Whether to find out who speaks")] = None
 
     model_config = documented({"stages": ["rediarize"], "max_speakers": 4})
@@ -99,11 +120,14 @@ class ReprocessRequest(SpeechOptions):
 
 
 def options_from_form(
-    language: Annotated[LanguageCode | None, Form()] = None,
-    task: Annotated[SpeechTask, Form()] = "transcribe",
-    min_speakers: Annotated[Speakers | None, Form()] = None,
-    max_speakers: Annotated[Speakers | None, Form()] = None,
-    num_speakers: Annotated[Speakers | None, Form()] = None,
+    language: Annotated[LanguageCode | None, Form(description="`auto`, or a language code")] = None,
+    task: Annotated[SpeechTask | None, Form(description="`translate`: into English")] = None,
+    min_speakers: Annotated[Speakers | None, Form(description="Fewest speakers")] = None,
+    max_speakers: Annotated[Speakers | None, Form(description="Most speakers")] = None,
+    num_speakers: Annotated[
+        Speakers | None, Form(description="Exactly so many; wins over the bounds")
+    ] = None,
+    diarize: Annotated[bool | None, Form(description="Whether to find out who speaks")] = None,
 ) -> TranscriptionOptions:
     """The options as fields of a multipart form."""
     try:
@@ -113,6 +137,7 @@ def options_from_form(
             min_speakers=min_speakers,
             max_speakers=max_speakers,
             num_speakers=num_speakers,
+            diarize=diarize,
         )
     except ValidationError as error:
         fields = [{**item, "loc": ("body", *item["loc"])} for item in error.errors()]
@@ -120,15 +145,25 @@ def options_from_form(
 
 
 class UploadRequest(BaseModel):
-    """A file that is to come in parts. With `sha256`, a duplicate is refused before it is sent."""
+    """A file that is to come in parts."""
 
-    filename: str
-    size_bytes: Annotated[int, Field(ge=1)]
-    sha256: Sha256 | None = None
-    content_type: Annotated[str, Field(max_length=100, pattern=r"^[\w.+-]+/[\w.+-]+$")] = (
-        "application/octet-stream"
+    filename: Annotated[str, Field(description="What it is called; shown, never used as a path")]
+    size_bytes: Annotated[int, Field(ge=1, description="Of the whole file")]
+    sha256: Annotated[
+        Sha256 | None,
+        Field(description="Of the whole file: a duplicate is refused before it is sent"),
+    ] = None
+    content_type: Annotated[
+        str,
+        Field(
+            max_length=100,
+            pattern=r"^[\w.+-]+/[\w.+-]+$",
+            description="What you take it for; what it is, its content decides",
+        ),
+    ] = "application/octet-stream"
+    options: Annotated[TranscriptionOptions, Field(description="How it is to be transcribed")] = (
+        TranscriptionOptions()
     )
-    options: TranscriptionOptions = TranscriptionOptions()
 
     model_config = documented(
         {
@@ -143,20 +178,23 @@ class UploadRequest(BaseModel):
 class UploadOut(BaseModel):
     """An upload: `part_count` parts of `part_bytes` (the last one shorter), numbered from 1."""
 
-    upload_id: uuid.UUID
-    filename: str
-    size_bytes: int
-    part_bytes: int
-    part_count: int
+    upload_id: Annotated[uuid.UUID, Field(description="What the other routes name it by")]
+    filename: Annotated[str, Field(description="As it will be shown")]
+    size_bytes: Annotated[int, Field(description="Of the whole file")]
+    part_bytes: Annotated[int, Field(description="Of each part but the last")]
+    part_count: Annotated[int, Field(description="How many parts there are")]
     parts_received: Annotated[
-        Sequence[int], Field(description="Parts that came through the API, in order")
+        Sequence[int], Field(description="Numbers of the parts that are there, in order")
     ]
+    received_bytes: Annotated[int, Field(description="How much of `size_bytes` is there")]
     presigned: Annotated[
         bool, Field(description="Whether `GET …/parts/{n}` gives URLs of the object store")
     ]
-    state: UploadState
-    expires_at: datetime
-    media_file_id: uuid.UUID | None
+    state: Annotated[UploadState, Field(description="Only an open one takes parts")]
+    expires_at: Annotated[datetime, Field(description="When it is given up unless completed")]
+    media_file_id: Annotated[
+        uuid.UUID | None, Field(description="The file that a completed one became")
+    ]
 
     model_config = documented(
         {
@@ -166,6 +204,7 @@ class UploadOut(BaseModel):
             "part_bytes": 8_388_608,
             "part_count": 3,
             "parts_received": [1, 2],
+            "received_bytes": 16_777_216,
             "presigned": False,
             "state": "open",
             "expires_at": EXAMPLE_MOMENT,
@@ -175,13 +214,18 @@ class UploadOut(BaseModel):
 
 
 class PartOut(BaseModel):
-    """One part. `url` takes a PUT of exactly these bytes, where clients can reach the store."""
+    """One part of an upload."""
 
-    number: int
-    size_bytes: int
-    sha256: str | None = None
-    received: bool
-    url: str | None = None
+    number: Annotated[int, Field(description="From 1")]
+    size_bytes: Annotated[int, Field(description="How many bytes it must have")]
+    sha256: Annotated[
+        str | None, Field(description="Of what arrived through the API; null before")
+    ] = None
+    received: Annotated[bool, Field(description="Whether it arrived through the API")]
+    url: Annotated[
+        str | None,
+        Field(description="Takes a PUT of exactly these bytes; null where no store is public"),
+    ] = None
 
     model_config = documented(
         {
@@ -195,9 +239,12 @@ class PartOut(BaseModel):
 
 
 class Completion(BaseModel):
-    """The end of an upload; `sha256` is compared with what the server computes."""
+    """The end of an upload."""
 
-    sha256: Sha256 | None = None
+    sha256: Annotated[
+        Sha256 | None,
+        Field(description="Of the whole file; compared with what the server computes"),
+    ] = None
 
     model_config = documented(
         {

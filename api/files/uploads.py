@@ -7,7 +7,7 @@ store is asked, and the row is locked and checked again when the outcome is writ
 import asyncio
 import hashlib
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -17,7 +17,6 @@ from api.errors import ApiError, ErrorType
 from api.files import intake
 from api.files.cleaning import remove_noted
 from api.files.intake import Arrival
-from api.files.keys import media_key, part_key, upload_prefix
 from api.files.names import display_name
 from api.files.schemas import Accepted
 from api.files.upload_schemas import UploadRequest
@@ -25,13 +24,15 @@ from api.idempotency import Guarded, Keeper
 from db.engine import session_scope
 from db.errors import NotFound
 from db.models import Upload, UploadState
+from db.objects.keys import media_key, part_key, upload_prefix
 from db.queries import media_files, tasks, uploads
 from pipelines import backlog, leftovers
 from serving.containers import HEAD_BYTES, sniff
 
 PART_URL_LIFETIME = timedelta(hours=1)
-STAT_AT_ONCE = 16
 MISSING_SHOWN = 100
+PART_SECONDS = 300
+"""How long a part may take: others wait for its place in memory."""
 
 
 def part_count(upload: Upload) -> int:
@@ -71,6 +72,7 @@ async def prepare(
             max_upload_bytes=limit,
         )
     options = wanted.options.stored()
+    await _require_place(services, session, user_id)
     if wanted.sha256:
         await intake.refuse_duplicate(session, user_id, wanted.sha256)
     await backlog.look(session, user_id, services.queue)
@@ -91,6 +93,17 @@ async def prepare(
     return upload
 
 
+async def _require_place(services: Services, session: AsyncSession, user_id: uuid.UUID) -> None:
+    limit = services.api.max_open_uploads
+    if await uploads.count_open(session, user_id) >= limit:
+        raise ApiError(
+            ErrorType.too_many_uploads,
+            f"You have {limit} uploads open, the most that this installation allows; "
+            "GET /api/files/upload lists them.",
+            max_open_uploads=limit,
+        )
+
+
 async def expected_part(
     services: Services, user_id: uuid.UUID, upload_id: uuid.UUID, number: int
 ) -> int:
@@ -102,14 +115,26 @@ async def expected_part(
 
 
 async def read_body(stream: AsyncIterator[bytes], size: int) -> bytes:
-    """The body, if it has exactly `size` bytes; no more than that is kept."""
+    """The body, if it has exactly `size` bytes; no more than that is kept.
+
+    Raises:
+        ApiError: `invalid_part`, it has others, or comes too slowly.
+    """
     chunks: list[bytes] = []
     received = 0
-    async for chunk in stream:
-        received += len(chunk)
-        if received > size:
-            break
-        chunks.append(chunk)
+    try:
+        async with asyncio.timeout(PART_SECONDS):
+            async for chunk in stream:
+                received += len(chunk)
+                if received > size:
+                    break
+                chunks.append(chunk)
+    except TimeoutError as error:
+        raise ApiError(
+            ErrorType.invalid_part,
+            f"{received} of {size} bytes arrived within {PART_SECONDS} s: send the part again.",
+            size_bytes=size,
+        ) from error
     if received != size:
         raise ApiError(ErrorType.invalid_part, f"This part has {size} bytes.", size_bytes=size)
     return b"".join(chunks)
@@ -124,6 +149,9 @@ async def store_part(
     announced_sha256: str | None,
 ) -> str:
     """Store a part and say its sha256; the same part again replaces it."""
+    if number == 1:
+        # What is no recording is refused before the rest is sent.
+        sniff(body[:HEAD_BYTES])
     sha256 = (await asyncio.to_thread(hashlib.sha256, body)).hexdigest()
     if announced_sha256 is not None and announced_sha256 != sha256:
         raise ApiError(
@@ -175,7 +203,7 @@ async def complete(
             upload = await uploads.get(session, user_id, upload_id)
             if upload.state is UploadState.completed:
                 return await keep(session, await _outcome(session, upload))
-            received = {part.number for part in await uploads.parts(session, upload_id)}
+            received = [part.number for part in await uploads.parts(session, upload_id)]
             require_open(upload)
             await backlog.look(session, user_id, services.queue)
         await _require_all(services, upload, received)
@@ -202,30 +230,32 @@ async def _outcome(session: AsyncSession, upload: Upload) -> Accepted:
     raise ApiError(ErrorType.upload_closed, "The upload was completed; its file is deleted.")
 
 
-async def _require_all(services: Services, upload: Upload, received: set[int]) -> None:
-    """Raise unless every part is there; those put by the client itself are looked for."""
-    missing = [n for n in range(1, part_count(upload) + 1) if n not in received]
-    if services.presigned_uploads:
-        gate = asyncio.Semaphore(STAT_AT_ONCE)
-        there = await asyncio.gather(*(_is_there(services, upload, n, gate) for n in missing))
-        missing = [n for n, found in zip(missing, there, strict=True) if not found]
+async def all_received(services: Services, upload: Upload, received: Sequence[int]) -> list[int]:
+    """The parts that are there: those that came through us, and those put by the client itself."""
+    numbers = set(received)
+    if services.presigned_uploads and upload.state is UploadState.open:
+        prefix = upload_prefix(upload.user_id, upload.id)
+        expected = {
+            part_key(upload.user_id, upload.id, number): (number, part_size(upload, number))
+            for number in range(1, part_count(upload) + 1)
+        }
+        async for page in services.objects.pages(prefix):
+            for item in page:
+                number, size = expected.get(item.key, (0, 0))
+                if number and item.size_bytes == size:
+                    numbers.add(number)
+    return sorted(numbers)
+
+
+async def _require_all(services: Services, upload: Upload, received: Sequence[int]) -> None:
+    there = set(await all_received(services, upload, received))
+    missing = [number for number in range(1, part_count(upload) + 1) if number not in there]
     if missing:
         raise ApiError(
             ErrorType.upload_incomplete,
             f"{len(missing)} of {part_count(upload)} parts are missing or have the wrong size.",
             missing_parts=missing[:MISSING_SHOWN],
         )
-
-
-async def _is_there(
-    services: Services, upload: Upload, number: int, gate: asyncio.Semaphore
-) -> bool:
-    async with gate:
-        try:
-            found = await services.objects.stat(part_key(upload.user_id, upload.id, number))
-        except NotFound:
-            return False
-    return found.size_bytes == part_size(upload, number)
 
 
 async def _join(

@@ -260,14 +260,19 @@ class TestInParts:
         assert error_type(answer) == (409, "duplicate_file")
         assert answer.json()["existing_file_id"] == first
 
-    async def test_what_is_no_recording_is_found_before_the_parts_are_joined(
-        self, client, objects, prober: LocalProber
+    async def test_what_is_no_recording_is_refused_with_its_first_part(
+        self, client, recording, objects, prober: LocalProber
     ):
-        opened = await prepare(client, b"x" * 100)
-        await send_part(client, opened["upload_id"], 1, b"x" * 100)
-        assert error_type(await complete(client, opened)) == (422, "invalid_media")
-        assert await keys(objects, "media/") == []
-        assert prober.asked == 0
+        opened = await prepare(client, recording)
+        wrong = await send_part(client, opened["upload_id"], 1, b"x" * len(recording))
+        assert error_type(wrong) == (422, "invalid_media")
+        playlist = b"#EXTM3U\n" + b"http://127.0.0.1/x.ts\n" * len(recording)
+        wrong = await send_part(client, opened["upload_id"], 1, playlist[: len(recording)])
+        assert error_type(wrong) == (422, "unsupported_media")
+        assert await keys(objects) == []
+        await send_part(client, opened["upload_id"], 1, recording)
+        assert (await complete(client, opened)).status_code == 201
+        assert prober.asked == 1
 
     @pytest.mark.parametrize(
         ("change", "status", "refusal"),
@@ -424,3 +429,21 @@ class TestPresigned:
         answer = await complete(direct, opened)
         assert error_type(answer) == (409, "upload_incomplete")
         assert answer.json()["missing_parts"] == [2]
+
+    async def test_who_resumes_learns_of_parts_that_the_store_has(self, direct, long_recording):
+        opened = await prepare(direct, long_recording)
+        await send_part(direct, opened["upload_id"], 3, part(long_recording, 3))
+        await self.put(direct, opened["upload_id"], 1, part(long_recording, 1))
+        await self.put(direct, opened["upload_id"], 2, b"short")
+        there = (await direct.get(f"{UPLOAD}/{opened['upload_id']}")).json()["data"]
+        assert there["parts_received"] == [1, 3]
+        assert there["received_bytes"] == len(long_recording) - PART_BYTES
+
+    async def test_what_is_no_recording_is_found_before_the_parts_are_joined(
+        self, direct, recording, objects, prober: LocalProber
+    ):
+        opened = await prepare(direct, recording)
+        await self.put(direct, opened["upload_id"], 1, b"x" * len(recording))
+        assert error_type(await complete(direct, opened)) == (422, "invalid_media")
+        assert await keys(objects, "media/") == []
+        assert prober.asked == 0

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.files.names import MAX_CHARACTERS, content_disposition, display_name
-from api.files.ranges import Unsatisfiable, parse_range
+from api.headers import content_disposition
+from api.streaming.ranges import Unsatisfiable, parse_range
+from pipelines.names import MAX_CHARACTERS, display_name
 
 anything = st.text(st.characters(), max_size=300)
 

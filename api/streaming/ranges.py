@@ -1,8 +1,9 @@
-"""HTTP ranges (RFC 9110 §14): which bytes of a media file a request wants."""
+"""HTTP ranges (RFC 9110 §14): which bytes of a file a request wants."""
 
 import re
 
-RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+# Longer numbers are behind the end of any file, and cost more than they are worth.
+RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})", re.IGNORECASE)
 
 
 class Unsatisfiable(ValueError):

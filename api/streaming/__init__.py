@@ -1,0 +1,1 @@
+"""Media, thumbnails, waveforms, subtitles and subtitled videos: /api/files/streaming."""
