@@ -1,0 +1,1 @@
+"""Transcripts: reading, editing, exports and figures about them."""
