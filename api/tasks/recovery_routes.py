@@ -50,10 +50,7 @@ async def retry_file(services: App, user: CurrentUser, once: Once, file_id: uuid
     A retry is taken also where it can hardly help: the answer says so.
     """
     async with once.guarded({}) as keep, session_scope(services.sessions) as session:
-        file, last = await rerun.idle_file(session, user.id, file_id)
-        rerun.require_unsuccessful(file, last)
-        options = last.options if last else {}
-        task = await rerun.run_again(services, session, file, last, options)
+        task, last = await rerun.retry(services, session, user.id, file_id)
         return await keep(session, _retried(task, last))
 
 

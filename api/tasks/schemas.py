@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from api.schemas import EXAMPLE_ID, EXAMPLE_MOMENT, TaskOut, documented
+from api.schemas import EXAMPLE_ID, EXAMPLE_MOMENT, EXAMPLE_TASK, TaskOut, documented
 from db.models import FileStatus, Lane, TaskState
 
 
@@ -15,7 +15,9 @@ class RetryOut(BaseModel):
     """The new task, and whether it can be expected to end better than the one before."""
 
     task: TaskOut
+    """The new task."""
     previous_error_type: str | None
+    """Why the one before failed; null: it did not."""
     retryable: Annotated[
         bool | None,
         Field(description="Whether the last error is one that may pass; null: there was none"),
@@ -24,7 +26,7 @@ class RetryOut(BaseModel):
 
     model_config = documented(
         {
-            "task": {"id": EXAMPLE_ID, "state": "queued"},
+            "task": EXAMPLE_TASK,
             "previous_error_type": "invalid_media",
             "retryable": False,
             "note": "The file could not be decoded: it is damaged, cut off, or not a recording. "
@@ -37,16 +39,27 @@ class TaskFacts(BaseModel):
     """A task as administrators see it: whose it is and where it stands, not what it is about."""
 
     id: uuid.UUID
+    """The task's id."""
     user_id: uuid.UUID
+    """Whose it is."""
     media_file_id: uuid.UUID | None
+    """The file that it works on; null: none."""
     state: TaskState
+    """Where it stands."""
     lane: Lane
+    """In which lane it waits."""
     stage: str | None
+    """What it is doing, or did last."""
     attempt: int
+    """How many attempts were begun."""
     fence: int
+    """Grows at every claim: what a runner writes with an older one is refused."""
     lease_owner: str | None
+    """The runner that has it; null: none."""
     lease_expires_at: datetime | None
+    """When another runner may claim it."""
     started_at: datetime | None
+    """When a runner first took it; null: none has yet."""
 
     model_config = documented(
         {
@@ -77,9 +90,13 @@ class FileFinding(BaseModel):
     """A file's status, and the one that follows from its latest task and its transcript."""
 
     file_id: uuid.UUID
+    """The file's id."""
     user_id: uuid.UUID
+    """Whose it is."""
     status: FileStatus
+    """The status that it has, or had."""
     expected: FileStatus
+    """The status that follows from its latest task and its transcript."""
 
     model_config = documented({**EXAMPLE_FINDING})
 
@@ -88,6 +105,7 @@ class FixedFile(FileFinding):
     """What a file's status was (`status`), and what it is now (`expected`)."""
 
     changed: bool
+    """Whether the two were different."""
 
     model_config = documented({**EXAMPLE_FINDING, "changed": True})
 
@@ -96,7 +114,9 @@ class Recovered(BaseModel):
     """What was set right: tasks in their new state, and files whose status was wrong."""
 
     tasks: Sequence[TaskFacts]
+    """Tasks that were set right, in their new state."""
     fixed_files: Sequence[FileFinding] = ()
+    """Files whose status was wrong, and no longer is."""
     unfixable_files: Annotated[
         Sequence[FileFinding],
         Field(description="Their bytes were uploaded again since, so they cannot come back"),
@@ -111,7 +131,9 @@ class SystemHealth(BaseModel):
     """The queue of the whole installation, and what is wrong in it."""
 
     task_counts: Mapping[TaskState, int]
+    """How many tasks are in each state."""
     file_counts: Mapping[FileStatus, int]
+    """How many files are in each status."""
     queued_hours: Annotated[float, Field(description="Hours of audio that wait")]
     oldest_queued_seconds: Annotated[
         float, Field(description="For how long the first of them has been waiting")

@@ -1,0 +1,1 @@
+"""Comments on files and on moments of them."""

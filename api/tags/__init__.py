@@ -1,0 +1,1 @@
+"""Tags of one user, and on their files."""

@@ -1,0 +1,1 @@
+"""Settings of one user, by section."""
