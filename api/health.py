@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal
 
+import httpx
 import structlog
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -26,20 +27,29 @@ logger = structlog.get_logger(__name__)
 router = APIRouter(tags=["health"])
 
 Status = Literal["up", "down"]
+PartStatus = Literal["up", "down", "not_configured"]
 
 
 class PartHealth(BaseModel):
     """One part: whether it answered, and in how many seconds."""
 
-    status: Status
+    status: PartStatus
+    """`not_configured`: there is no such part here, and nothing that needs it."""
     seconds: float
+    """How long the answer took."""
+    adapter: str | None = None
+    """Which server plays the part, where there is a choice."""
+
+    model_config = documented({"status": "up", "seconds": 0.002, "adapter": "pgvector"})
 
 
 class Health(BaseModel):
-    """All parts; `up` if every part is."""
+    """All parts; `up` unless one is down."""
 
     status: Status
+    """`down`: at least one part is."""
     parts: Mapping[str, PartHealth]
+    """By name: the stores, Ray, each speech deployment."""
 
     model_config = documented(
         {
@@ -47,6 +57,8 @@ class Health(BaseModel):
             "parts": {
                 "database": {"status": "up", "seconds": 0.002},
                 "objects": {"status": "up", "seconds": 0.004},
+                "vectors": {"status": "up", "seconds": 0.003, "adapter": "pgvector"},
+                "keywords": {"status": "up", "seconds": 0.003, "adapter": "postgres"},
                 "transcriber": {"status": "up", "seconds": 0.011},
             },
         }
@@ -64,7 +76,7 @@ async def _database(services: Services) -> None:
 async def _ask(name: str, question: Callable[[], Awaitable[Any]]) -> tuple[PartHealth, Any]:
     """Ask a part. Why it is down is for the log: the text may name hosts."""
     started = time.monotonic()
-    status: Status = "up"
+    status: PartStatus = "up"
     answer = None
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS):
@@ -95,8 +107,52 @@ async def _speech(services: Services) -> dict[str, PartHealth]:
     return {"ray": cluster, **deployments}
 
 
+def _server(url: str, path: str) -> Callable[[], Awaitable[None]]:
+    """The question whether a server lives; what it answers besides its status does not matter."""
+
+    async def ask() -> None:
+        # No proxy of the environment: a store is reached directly or not at all.
+        async with httpx.AsyncClient(trust_env=False, timeout=TIMEOUT_SECONDS) as client:
+            (await client.get(f"{url.rstrip('/')}{path}")).raise_for_status()
+
+    return ask
+
+
+async def _has_extension(services: Services, name: str) -> bool:
+    """Whether PostgreSQL has an extension, or could install it."""
+    found = text("SELECT 1 FROM pg_available_extensions WHERE name = :name")
+    async with session_scope(services.sessions) as session:
+        return await session.scalar(found, {"name": name}) is not None
+
+
+async def _part(adapter: str, question: Callable[[], Awaitable[Any]]) -> PartHealth:
+    answered, answer = await _ask(adapter, question)
+    missing = answered.status == "up" and answer is False
+    return answered.model_copy(
+        update={"adapter": adapter, **({"status": "not_configured"} if missing else {})}
+    )
+
+
+async def _search(services: Services) -> dict[str, PartHealth]:
+    """Vectors and keywords: an own server where its address is set, else PostgreSQL.
+
+    Nothing is kept in them yet: they come with search and with voiceprints. Until then what is
+    asked is whether they could be used.
+    """
+    qdrant, meili = services.search.qdrant_url, services.search.meili_url
+    vectors, keywords = await asyncio.gather(
+        _part("qdrant", _server(qdrant, "/healthz"))
+        if qdrant
+        else _part("pgvector", lambda: _has_extension(services, "vector")),
+        _part("meilisearch", _server(meili, "/health"))
+        if meili
+        else _part("postgres", lambda: _has_extension(services, "pg_trgm")),
+    )
+    return {"vectors": vectors, "keywords": keywords}
+
+
 def _health(parts: Mapping[str, PartHealth], response: Response) -> Health:
-    healthy = all(part.status == "up" for part in parts.values())
+    healthy = not any(part.status == "down" for part in parts.values())
     if not healthy:
         response.status_code = 503
     return Health(status="up" if healthy else "down", parts=parts)
@@ -109,9 +165,15 @@ def _health(parts: Mapping[str, PartHealth], response: Response) -> Health:
     responses=UNHEALTHY,
 )
 async def health(services: App, response: Response) -> Health:
-    """Asks the database, the object store, Ray and every speech deployment, at once, now."""
-    stores, speech = await asyncio.gather(_stores(services), _speech(services))
-    return _health(stores | speech, response)
+    """Asks every store, Ray and every speech deployment, at once, now.
+
+    `vectors` and `keywords` are PostgreSQL unless `QDRANT_URL` or `MEILI_URL` names a server; they
+    are looked at already, and used when search and voiceprints come.
+    """
+    stores, search, speech = await asyncio.gather(
+        _stores(services), _search(services), _speech(services)
+    )
+    return _health(stores | search | speech, response)
 
 
 @router.get(
