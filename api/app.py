@@ -15,21 +15,24 @@ from api.dependencies import Services
 from api.factory import create_app
 from cluster import logs
 from cluster.resources import Role, deployment_options
-from cluster.settings import Settings
+from cluster.settings import MediaSettings, Settings
 from db.engine import create_engine, create_sessions
 from db.guards import create_guard_engine
 from db.objects.s3 import S3Objects
 from serving import client
-from serving.speech import MediaProbe, MediaSource
+from serving.speech import MediaProbe, MediaSource, MuxRequest
 
 HEALTH_TIMEOUT_SECONDS = 4.0
 PROBE_TIMEOUT_SECONDS = 120.0
+MUX_SLACK_SECONDS = 600.0
+"""Beside ffmpeg's time: waiting for its turn, fetching the video and storing the result."""
 
 
 class SpeechPlane:
     """The speech deployments, looked up when first asked for: they may start after this one."""
 
-    def __init__(self) -> None:
+    def __init__(self, media: MediaSettings) -> None:
+        self._mux_seconds = media.mux_seconds + MUX_SLACK_SECONDS
         self._handles: Mapping[str, client.Handle] | None = None
 
     async def _found(self) -> Mapping[str, client.Handle]:
@@ -45,6 +48,11 @@ class SpeechPlane:
         ports = client.create_ports(await self._found(), PROBE_TIMEOUT_SECONDS)
         return await ports.preparer.probe(source)
 
+    async def mux(self, request: MuxRequest) -> int:
+        """Put subtitles into a video, in the Preparer's sandbox."""
+        ports = client.create_ports(await self._found(), self._mux_seconds)
+        return await ports.preparer.mux(request)
+
     async def health(self) -> Mapping[str, Mapping[str, Any]]:
         """Each deployment's own answer."""
         return await client.health(await self._found(), HEALTH_TIMEOUT_SECONDS)
@@ -58,7 +66,7 @@ def replica_app() -> FastAPI:
         raise ValueError("DATABASE_URL is not set: start with `rayscribe up`, or name a server")
     engine = create_engine(settings.database)
     guard_engine = create_guard_engine(settings.database)
-    speech = SpeechPlane()
+    speech = SpeechPlane(settings.media)
     services = Services(
         api=settings.api,
         auth=settings.auth,
@@ -66,9 +74,16 @@ def replica_app() -> FastAPI:
         sessions=create_sessions(engine),
         guards=create_sessions(guard_engine),
         queue=settings.queue,
+        runner=settings.runner,
+        maintenance=settings.maintenance,
+        search=settings.search,
+        data_dir=settings.paths.data_dir,
         objects=S3Objects(settings.objects),
         prober=speech,
         health=speech.health,
+        egress=settings.egress,
+        download=settings.download,
+        oidc=settings.oidc,
         presigned_uploads=settings.objects.public_endpoint is not None,
     )
 

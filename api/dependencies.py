@@ -1,8 +1,10 @@
 """What endpoints ask for: the services of this process, a transaction, the signed-in user."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any, Protocol
 
 from fastapi import Depends
@@ -10,26 +12,49 @@ from fastapi.security import OAuth2PasswordBearer
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import HTTPConnection
 
+from api.callers import caller_of
 from api.errors import ApiError, ErrorType
 from api.events.hub import Hub
+from api.media_tokens import MediaTokens
 from api.metrics import Metrics
+from api.openid_provider import Provider
 from api.security import AccessClaims, AccessTokens, Passwords, invalid_token
-from cluster.settings import ApiSettings, AuthSettings, QueueSettings
+from cluster.egress import Policy, Resolve, resolve
+from cluster.settings import (
+    ApiSettings,
+    AuthSettings,
+    DownloadSettings,
+    EgressSettings,
+    MaintenanceSettings,
+    OidcSettings,
+    QueueSettings,
+    RunnerSettings,
+    SearchSettings,
+)
 from db.engine import Sessions, session_scope
 from db.models import Role, User
 from db.objects.port import ObjectStore
 from db.queries import users
-from serving.speech import MediaProbe, MediaSource
+from pipelines.intake import MediaProber
+from pipelines.slots import FairSlots
+from serving.speech import MuxRequest
 
 HealthProbe = Callable[[], Awaitable[Mapping[str, Mapping[str, Any]]]]
 """Says of each deployment `{"status": "up" | "down", …}`."""
 
 
-class MediaProber(Protocol):
-    """Reads the header of a stored media file (the first half of serving.ports.Preparer)."""
+MUXED_AT_ONCE = 2
+"""Videos with subtitles that one replica has made at a time: each holds a connection for its lock,
+and a place at the decoder."""
+INTERACTIVE_PATIENCE = 1
+"""Of places for parts: there is only one lane."""
 
-    async def probe(self, source: MediaSource) -> MediaProbe:
-        """Read the header; raise a SpeechError where it is unacceptable."""
+
+class MediaTools(MediaProber, Protocol):
+    """What the API asks of the decoder (serving.ports.Preparer)."""
+
+    async def mux(self, request: MuxRequest) -> int:
+        """Put subtitles into a video; raise a SpeechError where that cannot be done."""
         ...
 
 
@@ -45,9 +70,19 @@ class Services:
     guards: Sessions
     """On connections of their own: one is held for as long as a guarded request runs."""
     queue: QueueSettings
+    runner: RunnerSettings
+    maintenance: MaintenanceSettings
+    search: SearchSettings
+    data_dir: Path
+    """Whose disk administrators are told about."""
     objects: ObjectStore
-    prober: MediaProber
+    prober: MediaTools
     health: HealthProbe
+    egress: EgressSettings
+    download: DownloadSettings
+    oidc: OidcSettings
+    resolve: Resolve = resolve
+    """How names of other sites become addresses."""
     presigned_uploads: bool = False
     """Whether clients can reach the object store, and may put parts there themselves."""
 
@@ -55,6 +90,16 @@ class Services:
     def passwords(self) -> Passwords:
         """Password hashing, made once."""
         return Passwords(self.auth)
+
+    @cached_property
+    def policy(self) -> Policy:
+        """Where requests on a user's behalf may go, made once."""
+        return Policy(self.egress, self.resolve)
+
+    @cached_property
+    def provider(self) -> Provider | None:
+        """The provider to sign in at, made once; None: no such is set up."""
+        return Provider(self.oidc, self.egress, self.resolve) if self.oidc.issuer else None
 
     @cached_property
     def metrics(self) -> Metrics:
@@ -65,6 +110,21 @@ class Services:
     def tokens(self) -> AccessTokens:
         """Access tokens, made once."""
         return AccessTokens(self.auth)
+
+    @cached_property
+    def media_tokens(self) -> MediaTokens:
+        """Tokens in addresses of media, made once."""
+        return MediaTokens(self.tokens.secret)
+
+    @cached_property
+    def muxing(self) -> asyncio.Semaphore:
+        """Places for making videos with subtitles."""
+        return asyncio.Semaphore(MUXED_AT_ONCE)
+
+    @cached_property
+    def part_slots(self) -> FairSlots:
+        """Places for parts of uploads, each of which is in memory."""
+        return FairSlots(self.api.max_parts_at_once, INTERACTIVE_PATIENCE)
 
     @cached_property
     def hub(self) -> Hub:
@@ -148,8 +208,8 @@ CurrentAdmin = Annotated[User, Depends(_current_admin)]
 
 
 def _caller_address(connection: HTTPConnection) -> str:
-    return connection.client.host if connection.client else ""
+    return caller_of(connection).address
 
 
 CallerAddress = Annotated[str, Depends(_caller_address)]
-"""Where the request comes from: the proxy in front, where there is one."""
+"""Where the request comes from; empty is not known."""

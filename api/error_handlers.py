@@ -14,9 +14,17 @@ from starlette.responses import JSONResponse, Response
 from api.errors import ERRORS, ApiError, ErrorType, problem_response
 from api.idempotency import REPLAYED_HEADER, Replayed
 from api.request_context import request_id_of
-from db.errors import FenceLost, NotFound, StoreUnavailable
+from api.security import invalid_token
+from cluster.egress import EgressRefused, EgressUnreachable
+from db.errors import FenceLost, NameTaken, NotFound, StoreUnavailable
 from db.guards import GuardsExhausted
-from pipelines.errors import IllegalTransition, QueueFull
+from pipelines.errors import (
+    DownloadActive,
+    FileExists,
+    IllegalTransition,
+    QueueFull,
+    QuotaExceeded,
+)
 from serving.errors import SpeechError
 
 logger = structlog.get_logger(__name__)
@@ -45,14 +53,23 @@ HTTP_ERRORS: Mapping[int, ErrorType] = {
 
 TABLE: Mapping[type[Exception], ErrorType] = {
     NotFound: ErrorType.not_found,
+    NameTaken: ErrorType.name_taken,
     IllegalTransition: ErrorType.conflict,
     FenceLost: ErrorType.conflict,
     GuardsExhausted: ErrorType.server_busy,
+    EgressRefused: ErrorType.url_refused,
+    EgressUnreachable: ErrorType.url_refused,
+    FileExists: ErrorType.duplicate_file,
+    DownloadActive: ErrorType.duplicate_file,
+    QuotaExceeded: ErrorType.quota_exceeded,
     QueueFull: ErrorType.queue_full,
     StoreUnavailable: ErrorType.store_unavailable,
     **dict.fromkeys(DATABASE_GONE, ErrorType.store_unavailable),
 }
 """Exceptions of the lower floors; a SpeechError names its error type itself."""
+
+OF_NOBODY = "_user_id_user"
+"""Ends the names of constraints that say whose a row is: the account was deleted meanwhile."""
 
 OPAQUE: Mapping[ErrorType, str] = {
     ErrorType.internal_error: "Something went wrong on our side.",
@@ -68,15 +85,22 @@ def api_error(error: Exception) -> ApiError:
     """What a caller is told about an exception."""
     if isinstance(error, ApiError):
         return error
+    if isinstance(error, sql.IntegrityError) and OF_NOBODY in str(error.orig):
+        return invalid_token()
     if isinstance(error, SpeechError):
         error_type = ErrorType(error.code)
     else:
         known = (answer for kind, answer in TABLE.items() if isinstance(error, kind))
         error_type = next(known, ErrorType.internal_error)
-    headers = {}
-    if isinstance(error, QueueFull):
+    headers: dict[str, str] = {}
+    members: dict[str, Any] = {}
+    if isinstance(error, QueueFull | QuotaExceeded):
         headers["Retry-After"] = str(error.retry_after_seconds)
-    return ApiError(error_type, OPAQUE.get(error_type, str(error)), headers=headers)
+    if isinstance(error, FileExists):
+        members["existing_file_id"] = str(error.file_id)
+    if isinstance(error, DownloadActive):
+        members["task_id"] = str(error.task_id)
+    return ApiError(error_type, OPAQUE.get(error_type, str(error)), headers=headers, **members)
 
 
 def respond(request: Request, error: ApiError, status: int | None = None) -> Response:
@@ -138,7 +162,7 @@ def _field_error(item: Mapping[str, Any]) -> dict[str, str]:
 
 def install(app: FastAPI) -> None:
     """Register the handlers; what nothing here knows ends in api.request_context as a 500."""
-    for kind in (ApiError, SpeechError, *TABLE):
+    for kind in (ApiError, SpeechError, sql.IntegrityError, *TABLE):
         app.add_exception_handler(kind, refused)
     app.add_exception_handler(Replayed, replayed)
     app.add_exception_handler(HTTPException, http_error)

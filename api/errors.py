@@ -26,6 +26,7 @@ class ErrorType(StrEnum):
     invalid_credentials = "invalid_credentials"
     invalid_refresh_token = "invalid_refresh_token"  # noqa: S105 - an error's name
     provider_refused = "provider_refused"
+    provider_unreachable = "provider_unreachable"
     forbidden = "forbidden"
     registration_closed = "registration_closed"
     wrong_password = "wrong_password"  # noqa: S105 - an error's name
@@ -293,6 +294,11 @@ ERRORS: Mapping[ErrorType, ErrorInfo] = {
     ),
     ErrorType.source_unreachable: ErrorInfo(
         502, "Remote site does not answer", "Try again later; open the address in a browser."
+    ),
+    ErrorType.provider_unreachable: ErrorInfo(
+        502,
+        "Sign-in provider does not answer",
+        "Try again later, or sign in with a password; the operator's log says what is wrong.",
     ),
     ErrorType.speech_unavailable: ErrorInfo(
         503, "Speech service does not answer", "Try again after `Retry-After` seconds."

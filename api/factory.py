@@ -6,19 +6,40 @@ from functools import partial
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from api import error_docs, error_handlers, health, openapi
+from api.admin import audit_routes, retention_routes, settings_routes
+from api.admin import routes as admin_routes
+from api.auth import oidc_routes, session_routes
 from api.auth import routes as auth_routes
 from api.body_limit import BodyLimit
+from api.collections import routes as collection_routes
+from api.comments import routes as comment_routes
 from api.dependencies import Services
 from api.events import routes as event_routes
 from api.events import socket as event_socket
-from api.files import media_routes, reprocess_routes, status_routes, upload_routes
+from api.files import (
+    bulk_routes,
+    link_routes,
+    reprocess_routes,
+    status_routes,
+    upload_routes,
+)
 from api.files import routes as file_routes
 from api.metrics import Measured
 from api.request_context import LastResort, RequestId
+from api.streaming import routes as streaming_routes
+from api.streaming import subtitle_routes
+from api.tags import routes as tag_routes
 from api.tasks import recovery_routes
 from api.tasks import routes as task_routes
+from api.transcripts import analytics_routes
+from api.transcripts import edit_routes as transcript_edit_routes
+from api.transcripts import routes as transcript_routes
+from api.user_settings import routes as user_settings_routes
+from api.users import routes as user_routes
+from cluster.settings.base import words
 
 VERSION = "0.1.0"
 DESCRIPTION = (
@@ -29,15 +50,32 @@ DESCRIPTION = (
 ROUTERS = (
     auth_routes.router,
     auth_routes.oauth_router,
+    session_routes.router,
+    oidc_routes.router,
+    user_routes.router,
     upload_routes.router,
-    media_routes.router,
+    link_routes.router,
+    streaming_routes.router,
+    subtitle_routes.router,
     event_routes.router,
     event_socket.router,
+    bulk_routes.router,
     file_routes.router,
     reprocess_routes.router,
     status_routes.router,
+    transcript_routes.router,
+    transcript_edit_routes.router,
+    analytics_routes.router,
+    tag_routes.router,
+    collection_routes.router,
+    comment_routes.router,
+    user_settings_routes.router,
     recovery_routes.router,
     task_routes.router,
+    admin_routes.router,
+    audit_routes.router,
+    retention_routes.router,
+    settings_routes.router,
     health.router,
     error_docs.router,
 )
@@ -69,4 +107,6 @@ def create_app(services: Services, lifespan: Lifespan | None = None) -> FastAPI:
     app.add_middleware(Measured, metrics=services.metrics)
     app.add_middleware(LastResort)
     app.add_middleware(RequestId)
+    if proxies := words(services.api.trusted_proxies):
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=proxies)
     return app

@@ -8,6 +8,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.errors import ERRORS, MEDIA_TYPE, TYPE_PREFIX, ErrorType, problem
+from api.openapi_completion import TAGS, complete
 from api.schemas import EXAMPLE_ID
 
 Responses = dict[int | str, dict[str, Any]]
@@ -16,10 +17,12 @@ Responses = dict[int | str, dict[str, Any]]
 class FieldProblem(BaseModel):
     """What is wrong with one field."""
 
-    in_: str = Field(alias="in", examples=["body"])
+    in_: str = Field(
+        alias="in", description="Where it is: body, query, path or header", examples=["body"]
+    )
     pointer: str = Field(description="JSON pointer to the field", examples=["#/max_speakers"])
-    detail: str
-    type: str
+    detail: str = Field(description="What is wrong with it")
+    type: str = Field(description="The rule that it breaks")
 
 
 class Problem(BaseModel):
@@ -28,15 +31,15 @@ class Problem(BaseModel):
     Some error types add members; `docs/api-errors.md` describes each type.
     """
 
-    detail: str
-    status_code: int
-    error_type: ErrorType
+    detail: str = Field(description="What happened, for people")
+    status_code: int = Field(description="The HTTP status")
+    error_type: ErrorType = Field(description="What kind of refusal it is, for programs")
     type: str = Field(description="Where the error type is described")
-    title: str
-    status: int
-    instance: str
-    request_id: str
-    errors: list[FieldProblem] | None = None
+    title: str = Field(description="The error type in words")
+    status: int = Field(description="The HTTP status, as RFC 9457 names it")
+    instance: str = Field(description="The path that was asked for")
+    request_id: str = Field(description="What operators find in the log")
+    errors: list[FieldProblem] | None = Field(None, description="Each field that is wrong")
 
     model_config = ConfigDict(extra="allow")
 
@@ -50,15 +53,7 @@ def errors(*types: ErrorType) -> Responses:
 
 
 def _response(types: list[ErrorType]) -> dict[str, Any]:
-    examples = {
-        error_type.value: {
-            "summary": ERRORS[error_type].title,
-            "value": problem(
-                error_type, ERRORS[error_type].advice, instance="/api/…", request_id=EXAMPLE_ID
-            ),
-        }
-        for error_type in types
-    }
+    examples = {one.value: {"$ref": f"#/components/examples/{one.value}"} for one in types}
     return {
         "description": ", ".join(f"[`{item}`]({TYPE_PREFIX}{item})" for item in types),
         "content": {
@@ -72,6 +67,11 @@ SIGNED_IN = errors(*SIGNED_IN_TYPES)
 """For routes that need an access token and can refuse for no other reason."""
 
 
+STORES = (ErrorType.store_unavailable,)
+"""Every route reads PostgreSQL."""
+BODIES = (ErrorType.bad_request, ErrorType.length_required, ErrorType.body_too_large)
+"""Refused before a route sees its body."""
+
 ADMIN_TYPES = (*SIGNED_IN_TYPES, ErrorType.forbidden)
 """Error types of every route that only administrators may use."""
 
@@ -81,15 +81,46 @@ def owned_errors(*types: ErrorType) -> Responses:
     return errors(*SIGNED_IN_TYPES, ErrorType.not_found, ErrorType.validation_error, *types)
 
 
+def _refusal_example(error_type: ErrorType) -> dict[str, Any]:
+    advice = ERRORS[error_type].advice
+    body = problem(error_type, advice, instance="/api/…", request_id=EXAMPLE_ID)
+    return {"summary": ERRORS[error_type].title, "value": body}
+
+
+def _add_general_refusals(path: str, operation: dict[str, Any]) -> None:
+    """What every route may refuse with, and every route that takes a body."""
+    types = list(STORES) if path.startswith("/api") else []
+    if "requestBody" in operation:
+        types += BODIES
+    responses = operation["responses"]
+    for status, response in errors(*types).items():
+        listed = responses.setdefault(str(status), response)
+        examples = listed["content"][MEDIA_TYPE]["examples"]
+        for name, example in response["content"][MEDIA_TYPE]["examples"].items():
+            if name not in examples:
+                examples[name] = example
+                listed["description"] += f", {response['description']}"
+
+
 def describe(app: FastAPI) -> dict[str, Any]:
     """The document, made once, with the error body among its schemas."""
     if app.openapi_schema is None:
         document = get_openapi(
-            title=app.title, version=app.version, description=app.description, routes=app.routes
+            title=app.title,
+            version=app.version,
+            description=app.description,
+            routes=app.routes,
+            tags=[{"name": name, "description": meaning} for name, meaning in TAGS.items()],
         )
         schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         schemas.update(schema.pop("$defs"))
         schemas["Problem"] = schema
+        for path, methods in document["paths"].items():
+            for operation in methods.values():
+                _add_general_refusals(path, operation)
+        examples = {one.value: _refusal_example(one) for one in ErrorType}
+        document["components"]["examples"] = examples
+        complete(document)
         app.openapi_schema = document
     return app.openapi_schema

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Annotated, Generic, TypeVar
 
 from fastapi import Depends, Query
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 T = TypeVar("T")
 
@@ -15,11 +15,11 @@ MAX_PAGE_SIZE = 100
 class Page(BaseModel, Generic[T]):
     """One page of a list."""
 
-    items: Sequence[T]
-    total: int
-    page: int
-    page_size: int
-    total_pages: int
+    items: Sequence[T] = Field(description="What is on this page")
+    total: int = Field(description="How many there are on all pages")
+    page: int = Field(description="This page, from 1")
+    page_size: int = Field(description="Most items of a page")
+    total_pages: int = Field(description="How many pages there are")
 
 
 class PageRequest:

@@ -61,6 +61,38 @@ def require_unsuccessful(file: MediaFile, last: Task | None) -> None:
         )
 
 
+async def retry(
+    services: Services, session: AsyncSession, user_id: uuid.UUID, file_id: uuid.UUID
+) -> tuple[Task, Task | None]:
+    """Run a file that came to nothing again as before; says the new task and the last one.
+
+    Raises:
+        ApiError: the file is busy, or there is nothing to retry.
+    """
+    file, last = await idle_file(session, user_id, file_id)
+    require_unsuccessful(file, last)
+    task = await run_again(services, session, file, last, last.options if last else {})
+    return task, last
+
+
+async def reprocess(
+    services: Services,
+    session: AsyncSession,
+    user_id: uuid.UUID,
+    file_id: uuid.UUID,
+    changes: Mapping[str, Any],
+    stages: Collection[ReprocessStage],
+) -> tuple[MediaFile, Task]:
+    """Compute these stages of a file anew, with changed options; says the file and its new task.
+
+    Raises:
+        ApiError: the file is busy.
+    """
+    file, last = await idle_file(session, user_id, file_id)
+    options = rerun.merged(last.options if last else {}, changes, stages)
+    return file, await run_again(services, session, file, last, options, stages)
+
+
 async def run_again(
     services: Services,
     session: AsyncSession,

@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from api.errors import MEDIA_TYPE, ErrorType
 from api.factory import ROUTERS
 from api.openapi import describe
 
@@ -46,11 +47,17 @@ def _rows(document: dict[str, Any]) -> Iterator[str]:
             yield f"| {method.upper()} | `{path}` | {operation['summary']} | {who} |"
 
 
+def is_administrative(operation: dict[str, Any]) -> bool:
+    """Whether the operation is for administrators: others are forbidden it."""
+    refusal = operation["responses"].get("403")
+    return refusal is not None and ErrorType.forbidden in refusal["content"][MEDIA_TYPE]["examples"]
+
+
 def who_may(operation: dict[str, Any]) -> str:
     """Whom an operation serves: what can be not found to its caller belongs to somebody."""
     if "security" not in operation:
         return "anybody"
-    if "403" in operation["responses"]:
+    if is_administrative(operation):
         return "administrators"
     return "its owner" if "404" in operation["responses"] else "who is signed in"
 

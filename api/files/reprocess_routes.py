@@ -14,7 +14,6 @@ from api.files.upload_schemas import ReprocessRequest
 from api.idempotency import IDEMPOTENT, Once
 from api.openapi import owned_errors
 from db.engine import session_scope
-from pipelines.rerun import merged
 
 router = APIRouter(prefix="/api/files", tags=["files"], route_class=EnvelopeRoute)
 
@@ -38,7 +37,8 @@ async def reprocess_file(
     The stages that are named are computed anew. Of the others, what is stored is reused wherever it
     was made of the same audio with the same options and models; without a name, only what other
     options or models need is computed. A transcript that is there stays readable until the new one
-    takes its place, and for good if the task fails or is cancelled.
+    takes its place, and for good if the task fails or is cancelled; what people edited in it goes
+    with it. Analytics follow by themselves.
     """
     wanted = wanted or ReprocessRequest()
     changes = wanted.changes()
@@ -46,7 +46,7 @@ async def reprocess_file(
         once.guarded(wanted.model_dump(mode="json", exclude_unset=True)) as keep,
         session_scope(services.sessions) as session,
     ):
-        file, last = await rerun.idle_file(session, user.id, file_id)
-        options = merged(last.options if last else {}, changes, wanted.stages)
-        task = await rerun.run_again(services, session, file, last, options, wanted.stages)
+        file, task = await rerun.reprocess(
+            services, session, user.id, file_id, changes, wanted.stages
+        )
         return await keep(session, Accepted.of(file, task))

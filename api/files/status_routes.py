@@ -6,17 +6,21 @@ from collections.abc import Sequence
 from fastapi import APIRouter
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api import rerun
-from api.dependencies import CurrentUser, Session
+from api.dependencies import App, CurrentUser, Session
 from api.envelope import EnvelopeRoute
-from api.files.schemas import FileOut
+from api.files import recovery
+from api.files.actions import Situation, possible, recommended
+from api.files.bulk_schemas import BulkResult, FileAction
+from api.files.intake import undisturbed
 from api.files.status_schemas import FilesState, FileState, FileWithTask
-from api.openapi import SIGNED_IN, owned_errors
+from api.idempotency import IDEMPOTENT, Once
+from api.openapi import SIGNED_IN, SIGNED_IN_TYPES, errors, owned_errors
+from api.schemas import FileOut
 from api.waiting import task_answer, task_answers
-from db.models import FileStatus, MediaFile, TaskState
-from db.queries import media_files, oversight, tasks
-from db.queries.media_files import FileSort
-from pipelines.task_state import TERMINAL
+from db.models import FileStatus, MediaFile
+from db.queries import file_lists, oversight, reading, tasks, troubles
+from db.queries.file_filters import FileFilters
+from pipelines.recovery import attempts_allowed
 
 router = APIRouter(prefix="/api/my-files", tags=["files"], route_class=EnvelopeRoute)
 
@@ -51,16 +55,7 @@ async def my_files_status(session: Session, user: CurrentUser) -> FilesState:
 async def _newest(
     session: AsyncSession, user_id: uuid.UUID, statuses: Sequence[FileStatus], limit: int
 ) -> Sequence[MediaFile]:
-    files, _ = await media_files.page(
-        session,
-        user_id,
-        statuses=statuses,
-        sort=FileSort.created_at,
-        descending=True,
-        limit=limit,
-        offset=0,
-    )
-    return files
+    return await file_lists.newest(session, user_id, FileFilters(statuses=statuses), limit)
 
 
 @router.get(
@@ -69,18 +64,45 @@ async def _newest(
     response_description="Status of the file",
     responses=owned_errors(),
 )
-async def my_file_status(session: Session, user: CurrentUser, file_id: uuid.UUID) -> FileState:
-    """Where a file stands, why it failed if it did, and what its owner can do now."""
-    file = await media_files.get(session, user.id, file_id)
+async def my_file_status(
+    services: App, session: Session, user: CurrentUser, file_id: uuid.UUID
+) -> FileState:
+    """Where a file stands, what failed last, and what can be done now.
+
+    Administrators may read anybody's; that is written to the audit log.
+    """
+    file = await reading.file(session, user, file_id)
     task = await tasks.latest_of_file(session, file_id)
-    idle = task is None or task.state in TERMINAL
-    stuck = await oversight.overdue(session, limit=1, file_id=file_id)
+    now = Situation(file, task, await troubles.has_overdue(session, file_id))
+    failure = await troubles.last_failure(session, file_id)
+    can = possible(now)
     return FileState(
         file=FileOut.model_validate(file),
         task=await task_answer(session, task) if task else None,
-        is_stuck=bool(stuck),
-        can_cancel=task is not None and task.state in {TaskState.queued, TaskState.running},
-        can_retry=idle and rerun.is_retryable(file, task),
-        can_reprocess=idle,
-        can_delete=idle or (task is not None and task.state is TaskState.queued),
+        is_stuck=now.is_stuck,
+        attempts=task.attempt if task else 0,
+        max_attempts=await attempts_allowed(session, services.runner),
+        last_error_type=failure.error_type if failure else None,
+        last_error_message=failure.error_message if failure else None,
+        actions_available=can,
+        recommendations=recommended(now),
+        can_cancel=FileAction.cancel in can,
+        can_retry=FileAction.retry in can,
+        can_reprocess=FileAction.reprocess in can,
+        can_delete=FileAction.delete in can,
     )
+
+
+@router.post(
+    "/request-recovery",
+    summary="Set my files right",
+    response_description="Recovered what could be recovered",
+    responses=errors(*SIGNED_IN_TYPES, *IDEMPOTENT),
+)
+async def request_recovery(services: App, user: CurrentUser, once: Once) -> BulkResult:
+    """Queue anew what is stuck, and retry what failed for a reason that may have passed.
+
+    At most 50 files of each kind, the newest first. One that was tried within five minutes, or that
+    would fail again for the same reason, is left alone, and its result says so.
+    """
+    return await undisturbed(recovery.recover(services, user.id, once))

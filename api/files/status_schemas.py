@@ -5,14 +5,14 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from api.files.schemas import EXAMPLE_FILE, FileOut
-from api.schemas import EXAMPLE_ID, TaskOut, documented
+from api.files.bulk_schemas import FileAction
+from api.schemas import EXAMPLE_FILE, EXAMPLE_TASK, FileOut, TaskOut, documented
 from db.models import FileStatus
 
 EXAMPLE_PROBLEM = {
     "file": {**EXAMPLE_FILE, "status": "failed", "error_type": "invalid_media"},
     "task": {
-        "id": EXAMPLE_ID,
+        **EXAMPLE_TASK,
         "state": "failed",
         "error_type": "invalid_media",
         "error_category": "format_issue",
@@ -25,7 +25,9 @@ class FileWithTask(BaseModel):
     """A file and its latest task; of a failed one that says why, and what can be done."""
 
     file: FileOut
+    """The file."""
     task: TaskOut | None
+    """Its latest task; null: it never had one."""
 
     model_config = documented(EXAMPLE_PROBLEM)
 
@@ -36,15 +38,37 @@ class FileState(FileWithTask):
     is_stuck: Annotated[
         bool, Field(description="Its runner has fallen silent; another one takes it by itself")
     ]
+    attempts: int
+    """How many attempts its latest task has begun."""
+    max_attempts: int
+    """After so many of them a task has failed."""
+    last_error_type: str | None
+    """Why an attempt failed last, also where a later one succeeded; null: none ever did."""
+    last_error_message: str | None
+    """The same in words."""
+    actions_available: Sequence[FileAction]
+    """What can be done with it now."""
+    recommendations: Sequence[str]
+    """What to do about it, in sentences; empty: nothing."""
     can_cancel: bool
+    """Whether its task can be cancelled."""
     can_retry: bool
+    """Whether it came to nothing and can be tried again."""
     can_reprocess: bool
+    """Whether it can be computed anew."""
     can_delete: bool
+    """Whether it can be deleted at once; else cancel its task first."""
 
     model_config = documented(
         {
             **EXAMPLE_PROBLEM,
             "is_stuck": False,
+            "attempts": 1,
+            "max_attempts": 3,
+            "last_error_type": "invalid_media",
+            "last_error_message": "The file could not be decoded.",
+            "actions_available": ["delete", "retry", "reprocess"],
+            "recommendations": ["Convert it to FLAC or MP3, and upload that."],
             "can_cancel": False,
             "can_retry": True,
             "can_reprocess": True,
@@ -57,6 +81,7 @@ class FilesState(BaseModel):
     """How many of one's files are in each status, those that failed, and the latest ones."""
 
     counts: Mapping[FileStatus, int]
+    """How many files are in each status."""
     problem_files: Annotated[
         Sequence[FileWithTask], Field(description="Failed ones, newest first; at most 20")
     ]

@@ -15,21 +15,31 @@ from db.objects.s3 import S3Objects
 from pipelines import leftovers, outbox
 from serving.errors import MediaInvalid
 from serving.speech import MediaProbe, MediaSource
-from tests.fixtures.api import complete, connect, part, prepare, send_all, send_part, upload
+from tests.fixtures.api import (
+    LocalProber,
+    complete,
+    connect,
+    part,
+    prepare,
+    send_all,
+    send_part,
+    upload,
+)
 from tests.integration.api.test_uploads import error_type, keys
 
 UPLOAD = "/api/files/upload"
 
 
-class Crossing:
+class Crossing(LocalProber):
     """A prober that is asked when the object is stored and the row is not; it never agrees."""
 
     def __init__(self) -> None:
-        self.asked = asyncio.Event()
+        super().__init__()
+        self.reached = asyncio.Event()
         self.end = asyncio.Event()
 
     async def probe(self, source: MediaSource) -> MediaProbe:
-        self.asked.set()
+        self.reached.set()
         await self.end.wait()
         raise MediaInvalid
 
@@ -81,7 +91,7 @@ class TestBetweenObjectAndRow:
         self, services, interrupted, crossing, recording, objects, client
     ):
         sending = asyncio.create_task(upload(interrupted, recording))
-        await crossing.asked.wait()
+        await crossing.reached.wait()
         (key,) = await keys(objects)
         ((prefix, hours),) = (await notes(services)).items()
         assert key.startswith(prefix)
@@ -100,7 +110,7 @@ class TestBetweenObjectAndRow:
         opened = await prepare(client, long_recording)
         await send_all(client, opened, long_recording)
         completing = asyncio.create_task(complete(interrupted, opened))
-        await crossing.asked.wait()
+        await crossing.reached.wait()
         assert len(await keys(objects, "media/")) == 1
         assert sorted(key.partition("/")[0] for key in await notes(services)) == [
             "media",

@@ -32,7 +32,8 @@ class TestHealth:
         answer = await anonymous.get("/health")
         body = answer.json()
         assert (answer.status_code, body["status"]) == (200, "up")
-        assert set(body["parts"]) == {"database", "objects", "ray", "transcriber"}
+        stores = {"database", "objects", "vectors", "keywords"}
+        assert set(body["parts"]) == stores | {"ray", "transcriber"}
         assert all(part["seconds"] >= 0 for part in body["parts"].values())
 
     async def test_a_deployment_that_is_down_is_named(self, anonymous, speech_health):
