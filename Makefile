@@ -14,7 +14,7 @@ $(BIN)/python -m pytest tests/e2e -q -m models
 endef
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: help test-weights setup system models run test test-unit test-integration test-models test-stack chaos \
+.PHONY: help test-weights setup system models run test test-unit test-integration test-models test-stack coverage chaos \
         check lint types contracts format bench lock clean
 
 help: ## list the targets
@@ -64,6 +64,10 @@ test-models: models test-weights ## real weights on real speech
 test-stack: models test-weights ## a whole running rayscribe, with fake and with real models
 	$(STACK_TESTS)
 
+coverage: models ## which lines the unit, integration and contract tests run (htmlcov/)
+	$(BIN)/python -m pytest tests/unit tests/architecture tests/integration tests/contract -q \
+	  --cov --cov-report=term:skip-covered --cov-report=html
+
 chaos: models ## every part of a running rayscribe killed, at every moment (takes 20 minutes)
 	$(BIN)/python -m pytest tests/chaos -q
 
@@ -90,5 +94,5 @@ lock: $(READY) ## resolve pyproject.toml to requirements/lock.txt
 	$(BIN)/uv pip compile --quiet pyproject.toml --extra dev --universal --python-version 3.11 --override requirements/overrides.txt --no-annotate --no-header -o requirements/lock.txt
 
 clean: ## remove what was built (data/ and models/ stay)
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist *.egg-info
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
