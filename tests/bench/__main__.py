@@ -3,7 +3,7 @@
 import sys
 from importlib import import_module
 
-NAMES = ("quality", "service", "memory", "durability")
+NAMES = ("quality", "service", "memory", "durability", "listing", "uploads")
 
 
 def main() -> None:

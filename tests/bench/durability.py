@@ -63,7 +63,7 @@ class Guest:
 
     def waiting(self) -> int:
         """How many of their tasks have not begun."""
-        told = self._http.get("/api/tasks", params={"status": "queued"}).json()
+        told = self._http.get("/api/tasks", params={"state": "queued"}).json()
         return int(told["data"]["total"])
 
 
