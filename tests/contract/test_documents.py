@@ -44,11 +44,22 @@ def test_every_setting_says_what_it_means_and_has_names_of_its_own():
             seen |= names
 
 
+TOGETHER = {
+    "RAYSCRIBE_OIDC_ISSUER": {
+        "RAYSCRIBE_OIDC_ISSUER": "https://id.example.org",
+        "RAYSCRIBE_OIDC_CLIENT_ID": "rayscribe",
+        "RAYSCRIBE_OIDC_REDIRECT_URI": "https://rayscribe.example.org/api/auth/oidc/callback",
+    }
+}
+"""Variables that are refused alone."""
+
+
 def test_every_documented_variable_is_read(monkeypatch: pytest.MonkeyPatch):
     for group in Group.__subclasses__():
         for name, field in group.model_fields.items():
             for variable in variables(group, name, field):
                 with monkeypatch.context() as environment:
                     value = "1" if field.default is None else str(field.default)
-                    environment.setenv(variable, value)
+                    for named, its in TOGETHER.get(variable, {variable: value}).items():
+                        environment.setenv(named, its)
                     assert name in group().model_fields_set, variable

@@ -38,7 +38,7 @@ def test_every_route_named_as_ours_exists(cell: int):
 def test_every_file_named_exists():
     for row in ROWS:
         for code in CODE.findall(f"{row[1]} {row[2]}"):
-            if re.fullmatch(r"[\w./-]+\.(py|md|json)|\w+/[\w./-]*", code):
+            if re.fullmatch(r"\w[\w./-]*\.(py|md|json)|\w+/[\w./-]*", code):
                 assert (ROOT / code).exists(), f"{code}: {row[0]}"
 
 
