@@ -1,5 +1,6 @@
 """The OpenAPI document: which errors a route gives, and what the error body looks like."""
 
+import json
 from collections import defaultdict
 from typing import Any
 
@@ -87,6 +88,13 @@ def _refusal_example(error_type: ErrorType) -> dict[str, Any]:
     return {"summary": ERRORS[error_type].title, "value": body}
 
 
+def _refusal_examples(document: dict[str, Any]) -> dict[str, Any]:
+    """Of the types that a route may refuse with; others are seen on failed tasks only."""
+    routes = json.dumps(document["paths"])
+    used = [one for one in ErrorType if f'"#/components/examples/{one.value}"' in routes]
+    return {one.value: _refusal_example(one) for one in used}
+
+
 def _add_general_refusals(path: str, operation: dict[str, Any]) -> None:
     """What every route may refuse with, and every route that takes a body."""
     types = list(STORES) if path.startswith("/api") else []
@@ -119,8 +127,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
         for path, methods in document["paths"].items():
             for operation in methods.values():
                 _add_general_refusals(path, operation)
-        examples = {one.value: _refusal_example(one) for one in ErrorType}
-        document["components"]["examples"] = examples
+        document["components"]["examples"] = _refusal_examples(document)
         complete(document)
         app.openapi_schema = document
     return app.openapi_schema

@@ -51,6 +51,10 @@ WRAPPERS = {
 def complete(document: Json) -> None:
     """Say what parameters and wrappers are, and put the nulls back into the examples."""
     schemas: Mapping[str, Json] = document["components"]["schemas"]
+    document["servers"] = [{"url": "/", "description": "Where this document is"}]
+    for operation in _operations(document):
+        # What is open says so.
+        operation.setdefault("security", [])
     for parameter in _path_parameters(document):
         parameter.setdefault("description", PATH_PARAMETERS[parameter["name"]])
     for name, schema in schemas.items():
@@ -61,12 +65,16 @@ def complete(document: Json) -> None:
             _restore_nulls(schema, example, schemas)
 
 
-def _path_parameters(document: Json) -> Iterator[Json]:
+def _operations(document: Json) -> Iterator[Json]:
     for methods in document["paths"].values():
-        for operation in methods.values():
-            for parameter in operation.get("parameters", []):
-                if parameter["in"] == "path":
-                    yield parameter
+        yield from methods.values()
+
+
+def _path_parameters(document: Json) -> Iterator[Json]:
+    for operation in _operations(document):
+        for parameter in operation.get("parameters", []):
+            if parameter["in"] == "path":
+                yield parameter
 
 
 def _restore_nulls(schema: Json, example: Any, schemas: Mapping[str, Json]) -> None:

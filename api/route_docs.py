@@ -55,7 +55,7 @@ def is_administrative(operation: dict[str, Any]) -> bool:
 
 def who_may(operation: dict[str, Any]) -> str:
     """Whom an operation serves: what can be not found to its caller belongs to somebody."""
-    if "security" not in operation:
+    if not operation["security"]:
         return "anybody"
     if is_administrative(operation):
         return "administrators"

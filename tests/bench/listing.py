@@ -112,7 +112,7 @@ def row(name: str, found: Load) -> list[str]:
     """A line of the table."""
     return [
         name,
-        f"{found.rate:.0f}",
+        f"{found.rate:.0f}" if found.rate >= 10 else f"{found.rate:.1f}",
         f"{found.percentile(0.5):.1f}",
         f"{found.percentile(0.99):.1f}",
         f"{found.body_bytes / 1024:.0f}",
