@@ -6,7 +6,6 @@ the other; beside it the list route of the system that we replace (tests.bench.f
 
 import asyncio
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from tests.bench import library
 from tests.bench.http_load import Load, load
 from tests.bench.plans import PlanLog, explain_everything, scanned, shown, slowest
 from tests.bench.tables import table
+from tests.fixtures.stack import free_port
 
 CONNECTIONS, SECONDS = 8, 20.0
 PASSWORD = "correct horse battery staple"
@@ -30,13 +30,6 @@ EMAIL = "archive@example.org"
 FACTS = (
     "status=completed&min_duration=600&max_duration=1200&from_date=2020-01-01T00:00:00Z&language=en"
 )
-
-
-def free_port() -> int:
-    """A port that nobody has now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager
