@@ -11,6 +11,7 @@ from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.body_room import BodyRoom
 from api.errors import ApiError, ErrorType, problem_response
 from api.request_context import RequestId, request_id_of
 from cluster.settings import ApiSettings
@@ -117,7 +118,15 @@ async def _linger(receive: Receive) -> None:
 
 def middlewares() -> list[Middleware]:
     """What Serve's proxy wraps around itself; the last one is outermost."""
+    settings = ApiSettings()
     return [
-        Middleware(BodyLimit, max_body_bytes=ApiSettings().max_body_bytes),
+        Middleware(BodyLimit, max_body_bytes=settings.max_body_bytes),
+        Middleware(
+            BodyRoom,
+            room_bytes=settings.body_room_bytes,
+            wait_seconds=settings.body_wait_seconds,
+            body_seconds=settings.body_seconds,
+            most=settings.max_body_bytes + MULTIPART_SLACK_BYTES,
+        ),
         Middleware(RequestId),
     ]

@@ -48,6 +48,7 @@ class ErrorType(StrEnum):
     precondition_failed = "precondition_failed"
     precondition_required = "precondition_required"
     length_required = "length_required"
+    body_too_slow = "body_too_slow"
     body_too_large = "body_too_large"
     upload_too_large = "upload_too_large"
     range_not_satisfiable = "range_not_satisfiable"
@@ -182,6 +183,9 @@ ERRORS: Mapping[ErrorType, ErrorInfo] = {
         409, "Parts are missing", "Send the parts listed in `missing_parts`, then complete again."
     ),
     ErrorType.upload_expired: ErrorInfo(410, "Upload has expired", "Prepare a new one."),
+    ErrorType.body_too_slow: ErrorInfo(
+        408, "Body came too slowly", "Send it again over a better connection, in smaller parts."
+    ),
     ErrorType.length_required: ErrorInfo(
         411, "Content-Length required", "Send the body with its length, not chunked."
     ),

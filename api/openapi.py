@@ -70,7 +70,13 @@ SIGNED_IN = errors(*SIGNED_IN_TYPES)
 
 STORES = (ErrorType.store_unavailable,)
 """Every route reads PostgreSQL."""
-BODIES = (ErrorType.bad_request, ErrorType.length_required, ErrorType.body_too_large)
+BODIES = (
+    ErrorType.bad_request,
+    ErrorType.body_too_slow,
+    ErrorType.length_required,
+    ErrorType.body_too_large,
+    ErrorType.server_busy,
+)
 """Refused before a route sees its body."""
 
 ADMIN_TYPES = (*SIGNED_IN_TYPES, ErrorType.forbidden)

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any
 
 from fastapi.exceptions import RequestValidationError
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 
 DAY_FORMAT = re.compile(r"\d{4}-\d\d-\d\d$")
 YEARS = range(1970, 3000)
@@ -28,6 +28,7 @@ def _in_range(moment: date) -> date:
 
 # Which of the two it is decides what the end of a range means.
 Moment = Annotated[Annotated[date, BeforeValidator(_day)] | datetime, AfterValidator(_in_range)]
+AwareMoment = Annotated[AwareDatetime, AfterValidator(_in_range)]
 
 DAY = "a day is the whole of it, and a moment without an offset is UTC's"
 

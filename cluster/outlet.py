@@ -8,6 +8,11 @@ outside of it, and no address can be reached in another way.
 Where the kernel allows no namespace (a container without CAP_SYS_ADMIN and user namespaces) the
 program is told of a proxy on the machine's own loopback, and *nothing but its own obedience* keeps
 it from connecting past that. `network_isolated` says so; `docs/operations.md` says what to allow.
+
+The namespace cuts off the network, and only that. As root the program runs as `nobody`, who may
+read what everybody may. As an ordinary user it runs as *our own user*: it sees that user's files,
+this service's settings and data among them. Where that matters run rayscribe as root in a
+container, or forbid downloads. `own_user` says which it is.
 """
 
 import asyncio
@@ -17,7 +22,7 @@ import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -175,7 +180,7 @@ class Outlet:
         Raises:
             SandboxUnavailable: somebody else has put something in its place.
         """
-        with _workplace(directory or Path(tempfile.gettempdir())) as path:
+        with own_directory(directory or Path(tempfile.gettempdir())) as path:
             if self.own_user:
                 os.chown(path, int(UNPRIVILEGED_ID), int(UNPRIVILEGED_ID))
             yield Workplace(path)
@@ -209,17 +214,23 @@ class Outlet:
 
 
 @contextmanager
-def _workplace(directory: Path) -> Iterator[Path]:
-    """A new directory, locked while it is in use; those that nobody uses any more are removed."""
+def own_directory(directory: Path) -> Iterator[Path]:
+    """A new directory, locked while it is in use; those that nobody uses any more are removed.
+
+    Raises:
+        SandboxUnavailable: somebody else has put something in its place.
+    """
     base = directory / f"rayscribe-sandbox-{os.geteuid()}"
     base.mkdir(exist_ok=True)
     with ExitStack() as held:
-        with _locked(base):
-            if base.stat().st_uid != os.geteuid():
+        with _opened(base) as descriptor:
+            # Before the lock: somebody else could hold theirs for ever.
+            if os.fstat(descriptor).st_uid != os.geteuid():
                 raise SandboxUnavailable(f"{base} belongs to somebody else: remove it")
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
             # Programs of another user pass through it.
-            base.chmod(0o711)
-            _sweep(base)
+            os.fchmod(descriptor, 0o711)
+            sweep(base.iterdir())
             path = Path(tempfile.mkdtemp(dir=base))
             held.enter_context(_locked(path))
         try:
@@ -229,22 +240,29 @@ def _workplace(directory: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _locked(path: Path, how: int = fcntl.LOCK_EX) -> Iterator[None]:
+def _opened(path: Path) -> Iterator[int]:
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
-        fcntl.flock(descriptor, how)
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)
 
 
-def _sweep(base: Path) -> None:
-    """Remove what was left by a process that was killed: its locks ended with it."""
-    for path in base.iterdir():
+@contextmanager
+def _locked(path: Path, how: int = fcntl.LOCK_EX) -> Iterator[None]:
+    with _opened(path) as descriptor:
+        fcntl.flock(descriptor, how)
+        yield
+
+
+def sweep(paths: Iterable[Path]) -> None:
+    """Remove directories left by a process that was killed: its locks ended with it."""
+    for path in paths:
         try:
             with _locked(path, fcntl.LOCK_EX | fcntl.LOCK_NB):
                 shutil.rmtree(path, ignore_errors=True)
-        except BlockingIOError:
+        except (BlockingIOError, FileNotFoundError):
+            # In use, or removed by its owner since it was listed: that takes no lock of ours.
             continue
 
 

@@ -62,7 +62,8 @@ async def session_scope(sessions: Sessions) -> AsyncIterator[AsyncSession]:
     """One transaction: committed at the end, rolled back on an exception.
 
     Raises:
-        StoreUnavailable: the server did not answer, or went away in the middle.
+        StoreUnavailable: the server did not answer, went away in the middle, or ended this
+            transaction for the sake of others.
     """
     try:
         async with sessions() as session, session.begin():
@@ -76,10 +77,14 @@ async def session_scope(sessions: Sessions) -> AsyncIterator[AsyncSession]:
 
 
 def _is_outage(error: DBAPIError) -> bool:
-    """Whether the server is away, overloaded or starting (SQLSTATE 08, 53, 57P, 57014).
+    """Whether the same may succeed later: nothing is wrong with what was asked.
+
+    The server is away, overloaded or starting (SQLSTATE 08, 53, 57P, 57014), or it ended one of
+    several transactions that were in each other's way (deadlock 40P01, serialization 40001): that
+    one left nothing behind, and whoever repeats it finds the others gone.
 
     SQLAlchemy makes no OperationalError of asyncpg's errors: these come as DBAPIError itself.
     """
     state = getattr(error.orig, "sqlstate", None) or ""
     lost = isinstance(error, InterfaceError) or error.connection_invalidated
-    return lost or state.startswith(("08", "53", "57P", "57014"))
+    return lost or state.startswith(("08", "53", "57P", "57014", "40P01", "40001"))

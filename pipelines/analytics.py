@@ -26,12 +26,15 @@ MIN_INTERRUPTION_SECONDS = 0.2
 MAX_RESPONSE_SECONDS = 10.0
 """Who speaks after a longer silence begins anew rather than answers."""
 
-# Where the mark must end something: `a?b=c` asks nothing. Full-width and Arabic marks always do.
-CLOSED = r"(?=[\"'”’)\]»]*(?:\s|$))"  # noqa: RUF001
-MARKS = r"[!?…！？؟\u037e]*"  # noqa: RUF001
-QUESTION = re.compile(rf"[？؟]{MARKS}|[?\u037e]{MARKS}{CLOSED}")  # noqa: RUF001
-# What keyboards and Unicode's composed form have instead of U+037E.
-GREEK_QUESTION = re.compile(rf"{QUESTION.pattern}|;{CLOSED}")
+# Whole runs, each found once: a pattern that also looks for the question within a run tries again
+# from each of its marks, which takes the square of their number.
+MARKS = re.compile(r"[!?…！？؟\u037e]+")  # noqa: RUF001
+# `;` is what keyboards and Unicode's composed form have instead of U+037E.
+GREEK_MARKS = re.compile(r"[!?…！？؟\u037e;]+")  # noqa: RUF001
+ALWAYS_ASK = frozenset("？؟")  # noqa: RUF001
+# Where these must end something: `a?b=c` asks nothing.
+ASK_AT_THE_END = frozenset("?\u037e;")
+CLOSED = re.compile(r"[\"'”’)\]»]*(?:\s|$)")  # noqa: RUF001
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -123,8 +126,16 @@ def _rounded(figure: Any) -> Any:
 
 def count_questions(text: str, language: str | None = None) -> int:
     """How many sentences of a text are questions."""
-    pattern = GREEK_QUESTION if language == "el" else QUESTION
-    return sum(1 for _ in pattern.finditer(text))
+    marks = GREEK_MARKS if language == "el" else MARKS
+    return sum(_asks(text, run) for run in marks.finditer(text))
+
+
+def _asks(text: str, run: re.Match[str]) -> bool:
+    """Whether a sentence that ends with these marks is a question."""
+    marks = set(run[0])
+    if marks & ALWAYS_ASK:
+        return True
+    return bool(marks & ASK_AT_THE_END) and CLOSED.match(text, run.end()) is not None
 
 
 def _table(lines: Sequence[SpokenLine], language: str | None) -> _Lines:

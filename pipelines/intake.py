@@ -129,9 +129,12 @@ async def discard(
 ) -> None:
     """Remove the objects of a file that was not taken in.
 
-    A commit whose answer was lost may have happened: then the file stays.
+    A commit whose answer was lost may have happened, or be happening: then the file stays. It
+    takes the note away, and the row that it writes cannot be seen before it ends; so the note is
+    what tells. Where a sweep took the note, it took the objects too.
     """
+    prefix = media_prefix(user_id, file_id)
     async with session_scope(sessions) as session:
-        if await media_files.exists(session, file_id):
+        if not await leftovers.still_noted(session, prefix):
             return
-    await leftovers.remove_now(sessions, objects, media_prefix(user_id, file_id))
+    await leftovers.remove_now(sessions, objects, prefix)

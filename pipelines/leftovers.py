@@ -68,6 +68,11 @@ async def forget(session: AsyncSession, prefix: str) -> None:
     await outbox.drop(session, Destination.objects, prefix)
 
 
+async def still_noted(session: AsyncSession, prefix: str) -> bool:
+    """Whether nobody forgot a prefix, nor is about to: waits for a commit that is on its way."""
+    return await outbox.locked(session, Destination.objects, prefix)
+
+
 def sweeper(sessions: Sessions, objects: ObjectStore) -> Handler:
     """Does the entries of the outbox that are for the object store."""
 

@@ -10,7 +10,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
-from pydantic import AwareDatetime
 
 from api.admin.schemas import AuditEntry
 from api.dependencies import App, CallerAddress, CurrentAdmin, Session
@@ -19,6 +18,7 @@ from api.errors import ErrorType
 from api.headers import content_disposition
 from api.openapi import ADMIN_TYPES, Responses, errors
 from api.pagination import Page, Paging
+from api.periods import AwareMoment
 from db.engine import Sessions, session_scope
 from db.models import AuditEvent
 from db.queries import audit
@@ -65,10 +65,10 @@ def _filters(
         ),
     ] = None,
     date_from: Annotated[
-        AwareDatetime | None, Query(alias="from", description="From this moment on")
+        AwareMoment | None, Query(alias="from", description="From this moment on")
     ] = None,
     date_to: Annotated[
-        AwareDatetime | None, Query(alias="to", description="Before this moment")
+        AwareMoment | None, Query(alias="to", description="Before this moment")
     ] = None,
 ) -> Filters:
     return Filters(actor_id, owner_id, action, subject, date_from, date_to)

@@ -146,6 +146,10 @@ async def clean_up(
     Zero rows may also mean that a runner is at it at this moment.
     """
     settings = services.maintenance
+    if not dry_run:
+        # In a transaction of its own: what stops the rest does not undo what was deleted.
+        async with session_scope(services.sessions) as session:
+            audit.add(session, Action.cleanup_begun, actor_id=admin.id, address=address)
     rows_of = maintenance.count_old_rows if dry_run else maintenance.drop_old_rows
     rows = await rows_of(services.sessions, settings)
     found = await orphans.sweep(

@@ -103,6 +103,9 @@ async def rotate(
     if user is None or found is None:
         raise _refused(ApiError)
     token, expired = found
+    # The reuse that ended a session is written down; repeating it would only fill the log.
+    if token.revoked_at is not None:
+        raise _refused(ApiError)
     if token.used_at is not None:
         await refresh_tokens.revoke_family(session, token.family_id)
         _write_down(session, Action.token_reused, user.id, token.family_id, caller)

@@ -32,9 +32,8 @@ def etag(transcript: Transcript, version: int | None = None) -> str:
 
 
 def is_current(transcript: Transcript, if_none_match: str) -> bool:
-    """Whether the client has this version; proxies that compress make tags weak."""
-    tags = [tag.removeprefix("W/") for tag in _listed(if_none_match)]
-    return etag(transcript) in tags or "*" in tags
+    """Whether the client has this version."""
+    return _named(transcript, _listed(if_none_match))
 
 
 def require_match(transcript: Transcript, if_match: str) -> None:
@@ -50,13 +49,23 @@ def require_match(transcript: Transcript, if_match: str) -> None:
             "Send If-Match with the ETag of the transcript that you edit, so that nobody's edit is "
             "overwritten unseen.",
         )
-    if etag(transcript) not in wanted and "*" not in wanted:
+    if not _named(transcript, wanted):
         raise ApiError(
             ErrorType.precondition_failed,
             f"The transcript is at version {transcript.version} now.",
             headers={"ETag": etag(transcript)},
             version=transcript.version,
         )
+
+
+def _named(transcript: Transcript, tags: list[str]) -> bool:
+    """Whether one of the tags is of this version.
+
+    Proxies that compress make tags weak. HTTP wants strong ones in If-Match, as weak ones may
+    stand for several contents; ours name a transcript and its version, which are exact.
+    """
+    strong = [tag.removeprefix("W/") for tag in tags]
+    return etag(transcript) in strong or "*" in tags
 
 
 def _listed(header: str) -> list[str]:

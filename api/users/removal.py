@@ -6,11 +6,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.callers import Caller
 from api.dependencies import Services
-from api.users.service import require_another_admin, write_down
+from api.users.service import locked_admins, require_another_admin, write_down
 from db.engine import session_scope
 from db.errors import NotFound
 from db.models import TaskState, User
-from db.objects.keys import prefixes_of_user
+from db.objects.keys import media_prefix, prefixes_of_user
 from db.queries import refresh_tokens, tasks, users
 from db.queries.audit import Action
 from pipelines import leftovers, queue
@@ -27,17 +27,17 @@ async def remove(services: Services, admin: User, user_id: uuid.UUID, caller: Ca
     write; what it stores until then goes with the note, which stays for that.
 
     Raises:
-        ApiError: `conflict`, it is one's own; `last_admin`.
+        ApiError: `conflict`, it is one's own; `last_admin`; `forbidden`.
         NotFound: there is no such account.
     """
     async with session_scope(services.sessions) as session:
-        await _shut(session, admin, user_id)
+        await _shut(session, admin, user_id, caller)
     async with session_scope(services.sessions) as session:
         await _drop_work(session, user_id)
     deleted = FILES_AT_ONCE
     while deleted == FILES_AT_ONCE:
         async with session_scope(services.sessions) as session:
-            deleted = await users.remove_files(session, user_id, FILES_AT_ONCE)
+            deleted = await _drop_files(session, user_id)
     async with session_scope(services.sessions) as session:
         for prefix in prefixes_of_user(user_id):
             await leftovers.note(session, prefix)
@@ -49,14 +49,16 @@ async def remove(services: Services, admin: User, user_id: uuid.UUID, caller: Ca
         await leftovers.remove_now(services.sessions, services.objects, prefix, forget_it=False)
 
 
-async def _shut(session: AsyncSession, admin: User, user_id: uuid.UUID) -> None:
-    admins = await users.locked_admins(session)
+async def _shut(session: AsyncSession, admin: User, user_id: uuid.UUID, caller: Caller) -> None:
+    admins = await locked_admins(session, admin)
     user = await users.locked(session, user_id)
     if user is None:
         raise NotFound("user", str(user_id))
     require_another_admin(admin, user, admins)
     await users.change(session, user, {"is_active": False})
     await refresh_tokens.revoke_all(session, user_id)
+    # Here already, since files are gone before the event of the deletion is written.
+    write_down(session, Action.user_deactivated, admin, user_id, caller, reason="deletion")
 
 
 async def _drop_work(session: AsyncSession, user_id: uuid.UUID) -> None:
@@ -65,3 +67,11 @@ async def _drop_work(session: AsyncSession, user_id: uuid.UUID) -> None:
         if task.state is not TaskState.cancelling:
             await queue.cancel(session, task)
         await session.delete(task)
+
+
+async def _drop_files(session: AsyncSession, user_id: uuid.UUID) -> int:
+    """Delete some files; says how many. Nothing names their objects then, so these are noted."""
+    gone = await users.remove_files(session, user_id, FILES_AT_ONCE)
+    for file_id in gone:
+        await leftovers.note(session, media_prefix(user_id, file_id))
+    return len(gone)

@@ -71,12 +71,13 @@ async def create(services: Services, admin: User, wanted: NewUser, caller: Calle
     """Make an account.
 
     Raises:
-        ApiError: `validation_error`, the password is easily guessed; `email_taken`.
+        ApiError: `validation_error`, the password is easily guessed; `email_taken`; `forbidden`.
     """
     shortest = services.auth.min_password_length
     require_good(wanted.password, shortest, wanted.email, "#/password")
     password_hash = await services.passwords.hash(wanted.password)
     async with session_scope(services.sessions) as session:
+        await locked_admins(session, admin)
         user = await users.add(
             session,
             email=wanted.email,
@@ -97,14 +98,14 @@ async def change(
 
     Raises:
         ApiError: `conflict`, administrators do not disable or demote themselves; `last_admin`;
-            `email_taken`; `validation_error`, the password is easily guessed.
+            `email_taken`; `validation_error`, the password is easily guessed; `forbidden`.
         NotFound: there is no such account.
     """
     values = wanted.model_dump(exclude_none=True, exclude={"password"})
     if wanted.password is not None:
         values["password_hash"] = await _new_hash(services, user_id, wanted)
     async with session_scope(services.sessions) as session:
-        admins = await users.locked_admins(session)
+        admins = await locked_admins(session, admin)
         user = await users.locked(session, user_id)
         if user is None:
             raise NotFound("user", str(user_id))
@@ -132,6 +133,18 @@ async def _new_hash(services: Services, user_id: uuid.UUID, wanted: UserChange) 
 async def _unlock(session: AsyncSession, user: User) -> None:
     for account in (lockout.email_key(user.email), lockout.user_key(user.id)):
         await sign_in_attempts.forget(session, account)
+
+
+async def locked_admins(session: AsyncSession, admin: User) -> frozenset[uuid.UUID]:
+    """Who administers, until this transaction ends; whoever acts is one of them still.
+
+    Raises:
+        ApiError: `forbidden`, they lost the role while they waited.
+    """
+    admins = await users.locked_admins(session)
+    if admin.id not in admins:
+        raise ApiError(ErrorType.forbidden, "Only administrators may do this.")
+    return admins
 
 
 def require_another_admin(admin: User, user: User, admins: frozenset[uuid.UUID]) -> None:

@@ -106,6 +106,14 @@ class ApiSettings(Group):
     """Port to listen on; 0: any free one, kept from then on."""
     max_body_bytes: Count = 8 * MIB
     """Largest body: Serve's proxy keeps it in memory, so a larger one is refused unread."""
+    body_room_bytes: Count = 48 * MIB
+    """Bodies that the proxy takes in at a time, in bytes: it and the API keep each in memory.
+    Further large bodies wait, unread."""
+    body_wait_seconds: Seconds = 300
+    """How long a large body waits for room; then the answer is 503."""
+    body_seconds: Seconds = 120
+    """How long a large body may take to arrive; then the answer is 408. Whoever sends slowly keeps
+    room from others."""
     part_bytes: Annotated[int, Field(ge=5 * MIB)] = 8 * MIB
     """Size of the parts of an upload; not more than the largest body."""
     max_upload_bytes: Count = 16 * 1024 * MIB

@@ -35,6 +35,7 @@ class Action(StrEnum):
     files_listed = "files.listed"
     settings_changed = "settings.changed"
     retention_run = "retention.run"
+    cleanup_begun = "cleanup.begun"
     cleanup_run = "cleanup.run"
     audit_exported = "audit.exported"
 

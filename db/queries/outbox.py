@@ -50,6 +50,19 @@ async def drop(session: AsyncSession, destination: Destination, subject: str) ->
     )
 
 
+async def locked(session: AsyncSession, destination: Destination, subject: str) -> bool:
+    """Whether work is noted, once a transaction that is about to forget it has ended.
+
+    The note is locked until this transaction ends.
+    """
+    row = await session.scalar(
+        select(OutboxEntry.id)
+        .where(OutboxEntry.destination == destination, OutboxEntry.subject == subject)
+        .with_for_update()
+    )
+    return row is not None
+
+
 async def take(
     session: AsyncSession, destination: Destination, limit: int, lease: timedelta
 ) -> Sequence[OutboxEntry]:

@@ -17,13 +17,22 @@ UNIQUE_EMAIL = "uq_user_email_lower"
 
 async def by_email(session: AsyncSession, email: str) -> User | None:
     """The account of an address, whatever its case."""
-    # PostgreSQL's text cannot hold NUL, so nobody has such an address; asking would be an error.
-    if "\0" in email:
+    # Nobody has an address that PostgreSQL's text cannot hold; asking would be an error.
+    if not _storable(email):
         return None
     user: User | None = await session.scalar(
         select(User).where(func.lower(User.email) == email.strip().lower())
     )
     return user
+
+
+def _storable(text: str) -> bool:
+    """Whether PostgreSQL's text can hold it: no NUL, no half of a character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text
 
 
 async def add(
@@ -173,8 +182,10 @@ async def page(
     return rows.all(), total or 0
 
 
-async def remove_files(session: AsyncSession, user_id: uuid.UUID, limit: int) -> int:
-    """Delete some of a user's files with what hangs on them; says how many."""
+async def remove_files(
+    session: AsyncSession, user_id: uuid.UUID, limit: int
+) -> Sequence[uuid.UUID]:
+    """Delete some of a user's files with what hangs on them; says which."""
     some = select(MediaFile.id).where(MediaFile.user_id == user_id).limit(limit)
     gone = await session.scalars(
         delete(MediaFile)
@@ -182,7 +193,7 @@ async def remove_files(session: AsyncSession, user_id: uuid.UUID, limit: int) ->
         .returning(MediaFile.id)
         .execution_options(synchronize_session=False)
     )
-    return len(gone.all())
+    return gone.all()
 
 
 async def remove(session: AsyncSession, user_id: uuid.UUID) -> None:

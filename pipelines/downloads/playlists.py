@@ -13,7 +13,7 @@ from db.models import Task, TaskKind
 from db.queries import downloads
 from pipelines import queue, task_state
 from pipelines.downloads.admission import room_today
-from pipelines.downloads.found import Entry, Playlist
+from pipelines.downloads.found import URL_CHARACTERS, Entry, Playlist
 from pipelines.downloads.links import canonical
 from pipelines.downloads.orders import Order
 from pipelines.queue import Claim
@@ -31,7 +31,7 @@ async def begin_entries(
     task = await queue.held_task(session, held)
     step = task_state.on_success(task)
     await downloads.lock(session, task.user_id)
-    known = _by_address(playlist.entries)
+    known = by_address(playlist.entries)
     new = await _not_there_yet(session, task, known)
     begun = new[: await room_today(session, task.user_id, settings)]
     order = Order.of(task.options)
@@ -67,15 +67,16 @@ async def begin_entries(
     )
 
 
-def _by_address(entries: Sequence[Entry]) -> dict[str, Entry]:
-    """Each address once, in order; what is no address of the web is left out."""
+def by_address(entries: Sequence[Entry]) -> dict[str, Entry]:
+    """Each address once, in order; what is no address of the web, or too long, is left out."""
     found: dict[str, Entry] = {}
     for entry in entries:
         try:
             url = canonical(entry.url)
         except (httpx.InvalidURL, UnicodeError):
             continue
-        if url.startswith(("http://", "https://")):
+        # Spelled in ASCII an address grows, and a file's row has room for so much.
+        if url.startswith(("http://", "https://")) and len(url) <= URL_CHARACTERS:
             found.setdefault(url, entry)
     return found
 

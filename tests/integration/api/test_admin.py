@@ -13,6 +13,7 @@ from api.factory import VERSION, create_app
 from cluster.settings import MaintenanceSettings, RunnerSettings
 from db.engine import Sessions, session_scope
 from db.models import AuditEvent, Destination, MediaFile, Task, TaskState
+from db.objects.s3 import S3Objects
 from db.queries import oversight
 from pipelines import leftovers, orphans, outbox, queue
 from pipelines.queue import Claim
@@ -366,7 +367,17 @@ class TestCleanup:
         assert done == looked | {"dry_run": False}
         assert set(await keys(objects)) == kept | {*foreign}
         assert (await self.clean(ageless))["objects"] == 0
-        assert [event.details["objects"] for event in await audited(sessions)] == [3, 0]
+        runs = [event for event in await audited(sessions) if event.action == "cleanup.run"]
+        assert [event.details["objects"] for event in runs] == [3, 0]
+
+    async def test_one_that_fails_is_written_down_as_begun(
+        self, admin, services, object_settings, sessions
+    ):
+        nowhere = object_settings.model_copy(update={"endpoint": "127.0.0.1:1"})
+        async with connect(create_app(replace(services, objects=S3Objects(nowhere)))) as storeless:
+            storeless.headers.update(admin.headers)
+            assert (await storeless.post(f"{ADMIN}/cleanup")).status_code == 503
+        assert [event.action for event in await audited(sessions)] == ["cleanup.begun"]
 
     async def test_what_is_young_stays(self, admin, objects):
         key = f"media/{uuid.uuid4()}/{uuid.uuid4()}/original"

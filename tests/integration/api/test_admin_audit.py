@@ -99,6 +99,8 @@ class TestList:
             {"from": "yesterday"},
             {"from": "2026-01-01T00:00:00"},  # of which zone?
             {"to": "9" * 400},
+            {"from": "0001-01-01T00:00:00+14:00"},
+            {"to": "9999-12-31T23:59:59-12:00"},
         ],
     )
     async def test_questions_that_make_no_sense(self, admin, params):

@@ -21,6 +21,7 @@ from api.factory import create_app
 from cluster.settings import ObjectSettings
 from db.engine import Sessions, session_scope
 from db.objects.s3 import S3Objects
+from db.queries import users
 from tests.fixtures.api import PASSWORD, SECRET_KEY, connect, sign_up
 
 ME = "/api/auth/me"
@@ -315,3 +316,23 @@ class TestForgedTokens:
             await anonymous.get(ME, headers={"Authorization": f"Basic {token}"}),
         ):
             assert (answer.status_code, answer.json()["error_type"]) == (401, "not_authenticated")
+
+
+@pytest.mark.parametrize("path", ["/api/auth/login", "/api/auth/token"])
+@pytest.mark.parametrize("name", ["password", "username"])
+async def test_half_a_character_in_a_form_signs_nobody_in(anonymous, path, name):
+    form = {"username": "ada@example.org", "password": "wrong", name: r"\ud800"}
+    parts = (
+        f'--x\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'
+        for key, value in form.items()
+    )
+    headers = {"Content-Type": "multipart/form-data; boundary=x; charset=unicode_escape"}
+    answer = await anonymous.post(path, content="".join(parts) + "--x--\r\n", headers=headers)
+    assert answer.status_code in {401, 422}, answer.text
+
+
+async def test_what_has_no_bytes_is_nobodys(services: Services):
+    known = await services.passwords.hash(PASSWORD)
+    assert not await services.passwords.matches("\ud800", known)
+    async with session_scope(services.sessions) as session:
+        assert await users.by_email(session, "\ud800@example.org") is None

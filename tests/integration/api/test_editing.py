@@ -64,6 +64,12 @@ class TestVersions:
         again = await edit(client, file_id, second, {"text": "Two."}, {"If-Match": tags})
         assert again.status_code == 200
 
+    async def test_a_tag_that_a_proxy_made_weak_names_its_version(self, client, file_id):
+        before, tag = await read(client, file_id)
+        headers = {"If-Match": f"W/{tag}"}
+        answer = await edit(client, file_id, before["segments"][0], {"text": "One."}, headers)
+        assert (answer.status_code, answer.json()["data"]["version"]) == (200, 2)
+
     async def test_of_editors_at_the_same_time_one_wins(self, client, file_id, sessions):
         before, tag = await read(client, file_id)
         [first, second, third, _] = before["segments"]

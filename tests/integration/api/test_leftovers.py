@@ -1,6 +1,7 @@
 """Objects are written down before they exist, and go when they are not needed."""
 
 import asyncio
+import uuid
 from dataclasses import replace
 
 import pytest
@@ -11,8 +12,9 @@ from api.factory import create_app
 from cluster.settings import MaintenanceSettings, ObjectSettings
 from db.engine import session_scope
 from db.models import Destination
+from db.objects.keys import media_key, media_prefix
 from db.objects.s3 import S3Objects
-from pipelines import leftovers, outbox
+from pipelines import intake, leftovers, outbox
 from serving.errors import MediaInvalid
 from serving.speech import MediaProbe, MediaSource
 from tests.fixtures.api import (
@@ -25,6 +27,7 @@ from tests.fixtures.api import (
     send_part,
     upload,
 )
+from tests.integration.api.test_editing import until_someone_waits
 from tests.integration.api.test_uploads import error_type, keys
 
 UPLOAD = "/api/files/upload"
@@ -137,6 +140,21 @@ class TestBetweenObjectAndRow:
         assert await notes(services) == {}
         assert await sweep(services) == 0
         assert len(await keys(objects)) == 1
+
+    async def test_a_commit_on_its_way_is_waited_for(self, services, objects):
+        """Whoever asked for it lost their connection, and thinks that it failed."""
+        user_id, file_id = uuid.uuid4(), uuid.uuid4()
+        async with session_scope(services.sessions) as session:
+            await intake.announce(session, user_id, file_id)
+        await objects.put(media_key(user_id, file_id), b"x")
+        async with session_scope(services.sessions) as session:
+            await leftovers.forget(session, media_prefix(user_id, file_id))
+            discarding = asyncio.create_task(
+                intake.discard(services.sessions, objects, user_id, file_id)
+            )
+            await until_someone_waits(services.sessions)
+        await discarding
+        assert await keys(objects) == [media_key(user_id, file_id)]
 
     async def test_a_store_that_is_away_before_anything_is_stored(
         self, services, storeless, recording

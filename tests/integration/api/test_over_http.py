@@ -13,6 +13,7 @@ import pytest
 from fastapi import FastAPI
 
 from api.body_limit import LINGER_BYTES, MULTIPART_SLACK_BYTES, BodyLimit, middlewares
+from api.body_room import BodyRoom
 from api.request_context import RequestId
 from tests.fixtures.api import PART_BYTES, part, prepare
 from tests.fixtures.http import served
@@ -145,7 +146,7 @@ class TestBodyLimit:
         asked = middlewares()
         assert asked[0].kwargs == {"max_body_bytes": 12345}
         built = [wrapper.cls(Counting(), *wrapper.args, **wrapper.kwargs) for wrapper in asked]
-        assert [type(wrapper) for wrapper in built] == [BodyLimit, RequestId]
+        assert [type(wrapper) for wrapper in built] == [BodyLimit, BodyRoom, RequestId]
 
 
 async def test_a_part_that_is_cut_off_is_not_there(app: FastAPI, client, long_recording, objects):

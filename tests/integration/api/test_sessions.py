@@ -140,6 +140,14 @@ async def test_a_reused_token_is_written_down(anonymous, first, sessions):
         assert list(actions)[-1] == "session.token_reused"
 
 
+async def test_a_token_that_comes_again_and_again_is_written_down_once(anonymous, first, sessions):
+    answers = [await refresh(anonymous, first) for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [200, 401, 401, 401]
+    async with session_scope(sessions) as session:
+        actions = list(await session.scalars(text("SELECT action FROM audit_event")))
+        assert actions.count("session.token_reused") == 1
+
+
 async def test_tokens_are_kept_out_of_caches(anonymous, first):
     form = {"username": EMAIL, "password": PASSWORD}
     for answer in (

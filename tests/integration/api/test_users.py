@@ -10,10 +10,15 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
+from api.callers import Caller
 from api.error_handlers import api_error
+from api.errors import ApiError
 from api.factory import create_app
+from api.users import removal, service
+from api.users.schemas import NewUser, UserChange
 from db.engine import Sessions, session_scope
 from db.objects.s3 import S3Objects
+from db.queries import users
 from pipelines import queue
 from tests.fixtures.api import PASSWORD, connect, prepare, sign_up, upload
 from tests.fixtures.runner import SETTINGS
@@ -266,6 +271,20 @@ class TestTheLastAdministrator:
             )
         assert left == 1
 
+    async def test_who_lost_the_role_while_waiting_does_nothing(self, admin, client, services):
+        caller, other = Caller("127.0.0.1"), uuid.UUID((await own(admin))["id"])
+        async with session_scope(services.sessions) as session:
+            former = await users.get(session, uuid.UUID((await own(client))["id"]))
+        wanted = NewUser(email="new@example.org", password=PASSWORD)
+        for attempt in (
+            service.create(services, former, wanted, caller),
+            service.change(services, former, other, UserChange(full_name="x"), caller),
+            removal.remove(services, former, other, caller),
+        ):
+            with pytest.raises(ApiError) as refused:
+                await attempt
+            assert refused.value.error_type == "forbidden"
+
 
 class TestDelete:
     async def test_everything_goes(self, admin, client, objects, sessions, recording):
@@ -321,6 +340,20 @@ class TestDelete:
         assert (await admin.delete(f"{USERS}/{user_id}")).status_code == 204
         async with session_scope(sessions) as session:
             assert await session.scalar(text("SELECT count(*) FROM media_file")) == 0
+
+    async def test_one_that_stops_half_way_is_on_record(
+        self, admin, client, sessions, recording, monkeypatch
+    ):
+        file_id = (await upload(client, recording)).json()["data"]["file"]["id"]
+        user_id = (await own(client))["id"]
+        # Fails behind the files, where nobody has noted the whole of the account yet.
+        monkeypatch.setattr("api.users.removal.prefixes_of_user", None)
+        assert (await admin.delete(f"{USERS}/{user_id}")).status_code == 500
+        async with session_scope(sessions) as session:
+            noted = await session.scalars(text("SELECT subject FROM outbox"))
+            assert f"media/{user_id}/{file_id}/" in set(noted)
+            reason = "SELECT details->>'reason' FROM audit_event WHERE action = 'user.deactivated'"
+            assert await session.scalar(text(reason)) == "deletion"
 
     async def test_without_the_object_store_the_rest_goes_now(
         self, admin, client, services, object_settings, recording

@@ -1,6 +1,8 @@
 """Where requests on a user's behalf may go: addresses, names, redirects, rebinding, limits."""
 
 import asyncio
+import fcntl
+import os
 import socket
 from ipaddress import IPv4Address, IPv6Address
 
@@ -11,6 +13,8 @@ from hypothesis import strategies as st
 
 from cluster.egress import EgressRefused, EgressUnreachable, Policy, Proxy, client
 from cluster.egress.addresses import embedded, is_public, parse
+from cluster.outlet import own_directory, sweep
+from cluster.sandbox import SandboxUnavailable
 from cluster.settings import EgressSettings
 from tests.fixtures.remote_site import HOST, remote_site, resolve_locally
 
@@ -374,3 +378,23 @@ async def test_whatever_a_program_sends_the_proxy_answers_or_closes(data):
             answer = await reader.read()
             assert answer == b"" or answer.startswith(b"HTTP/1.1 407")
             writer.close()
+
+
+def test_a_directory_that_its_owner_removes_meanwhile_is_swept_by_nobody(tmp_path):
+    (tmp_path / "left").mkdir()
+    sweep([tmp_path / "removed since it was listed", tmp_path / "left"])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory to somebody else")
+def test_somebody_elses_directory_is_refused_though_they_hold_its_lock(tmp_path):
+    with own_directory(tmp_path) as path:
+        base = path.parent
+    os.chown(base, 65534, 65534)
+    theirs = os.open(base, os.O_RDONLY)
+    try:
+        fcntl.flock(theirs, fcntl.LOCK_EX)
+        with pytest.raises(SandboxUnavailable, match="somebody else"), own_directory(tmp_path):
+            pass
+    finally:
+        os.close(theirs)

@@ -128,12 +128,22 @@ def test_three_at_once_overlap_once():
         ("Τι κάνεις\u037e Καλά.", "el", 1),
         ("Τι κάνεις; Καλά.", "el", 1),
         ("He left; she stayed.", "en", 0),
+        ("Τι κάνεις;! Καλά.", "el", 1),
         ("? ?", None, 2),
+        ("??？a", None, 1),
         ("", None, 0),
     ],
 )
 def test_questions_end_with_a_mark(text, language, count):
     assert count_questions(text, language) == count
+
+
+@pytest.mark.parametrize("language", [None, "el"])
+def test_a_long_run_of_marks_is_looked_at_once(language):
+    """From each mark to the end of the run, this would take some ten minutes."""
+    run = "?" * 200_000
+    assert count_questions(f"{run}a", language) == 0
+    assert count_questions(f"{run}a {run}", language) == 1
 
 
 def test_nobody_known():

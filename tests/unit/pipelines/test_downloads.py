@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from pipelines.downloads.failures import complaint, verdict
 from pipelines.downloads.formats import AudioQuality, Quality, VideoQuality
-from pipelines.downloads.found import Playlist, Video, read
+from pipelines.downloads.found import URL_CHARACTERS, Entry, Playlist, Video, read
 from pipelines.downloads.links import canonical
 from pipelines.downloads.orders import Order
+from pipelines.downloads.playlists import by_address
 from pipelines.downloads.ytdlp import package
 from pipelines.errors import TaskFailed
 
@@ -209,6 +210,14 @@ def test_a_playlist_has_no_more_entries_than_are_wanted():
     assert isinstance(found, Playlist)
     assert [entry.title for entry in found.entries] == ["0", "1", "2"]
     assert not found.complete
+
+
+def test_entries_whose_addresses_cannot_be_kept_are_left_out():
+    grows = Entry("https://example.org/" + "ä" * 1000, "long")
+    usable = Entry("https://example.org/a", "usable")
+    longest = Entry("https://example.org/".ljust(URL_CHARACTERS, "x"), "just short enough")
+    entries = [Entry("ftp://example.org/", "no page"), grows, usable, longest, usable]
+    assert by_address(entries) == {usable.url: usable, longest.url: longest}
 
 
 json_values = st.recursive(
