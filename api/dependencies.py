@@ -127,6 +127,11 @@ class Services:
         return FairSlots(self.api.max_parts_at_once, INTERACTIVE_PATIENCE)
 
     @cached_property
+    def join_slots(self) -> FairSlots:
+        """Places for uploads that are joined and checked, made once."""
+        return FairSlots(self.api.max_joins_at_once, INTERACTIVE_PATIENCE)
+
+    @cached_property
     def hub(self) -> Hub:
         """What wakes event streams, made once; the lifespan closes it."""
         return Hub(self.database_url, self.sessions)

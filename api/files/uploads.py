@@ -23,7 +23,7 @@ from api.files.upload_schemas import UploadRequest
 from api.idempotency import Guarded, Keeper
 from db.engine import session_scope
 from db.errors import NotFound
-from db.models import Upload, UploadState
+from db.models import Lane, Upload, UploadState
 from db.objects.keys import media_key, part_key, upload_prefix
 from db.queries import media_files, tasks, uploads
 from pipelines import backlog, leftovers
@@ -208,7 +208,8 @@ async def complete(
             await backlog.look(session, user_id, services.queue)
         await _require_all(services, upload, received)
         try:
-            accepted = await _join(services, upload, sha256 or upload.sha256, keep)
+            async with services.join_slots.take(user_id, Lane.interactive):
+                accepted = await _join(services, upload, sha256 or upload.sha256, keep)
         except NotFound:
             # A part is gone: whoever removed it may have completed the upload meanwhile.
             async with session_scope(services.sessions) as session:

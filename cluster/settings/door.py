@@ -126,6 +126,9 @@ class ApiSettings(Group):
     max_parts_at_once: Count = 32
     """Parts that one replica takes in at a time, shared fairly among users: each is in memory. The
     others wait."""
+    max_joins_at_once: Count = 8
+    """Uploads whose parts one replica joins and checks at a time, shared fairly among users: each
+    reads its file once more. The others wait."""
     media_url_seconds: Count = 300
     """How long a signed address of a recording or of a video with subtitles opens it."""
     thumbnail_url_seconds: Count = 900
