@@ -1,11 +1,14 @@
 """What a user's clients are told of tasks and files: event types and their data."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
 from db.models import FileStatus, MediaFile, Task, TaskState
+
+MAX_FILES_TOLD = 100
+"""Files that one event names: whoever shows more of them loads them anew."""
 
 
 class Notice(StrEnum):
@@ -16,6 +19,7 @@ class Notice(StrEnum):
     file_updated = "file_updated"
     file_deleted = "file_deleted"
     transcript_updated = "transcript_updated"
+    speakers_updated = "speakers_updated"
 
 
 STAGE_MESSAGES = {
@@ -27,6 +31,8 @@ STAGE_MESSAGES = {
     "look": "Looking at the address.",
     "download": "Downloading.",
     "store": "Storing the recording.",
+    "embed": "Computing voiceprints.",
+    "cluster": "Grouping voices.",
 }
 
 
@@ -96,3 +102,15 @@ def _of(file: MediaFile) -> dict[str, Any]:
 def transcript_updated(file_id: uuid.UUID, version: int, action: str) -> Mapping[str, Any]:
     """Data of `transcript_updated`: which version an edit made."""
     return {"file_id": str(file_id), "version": version, "action": action}
+
+
+def speakers_updated(
+    change_id: uuid.UUID | None, action: str, file_ids: Sequence[uuid.UUID]
+) -> Mapping[str, Any]:
+    """Data of `speakers_updated`: who speaks in these files is known otherwise now."""
+    return {
+        "change_id": str(change_id) if change_id else None,
+        "action": action,
+        "file_ids": [str(file_id) for file_id in file_ids[:MAX_FILES_TOLD]],
+        "total_files": len(file_ids),
+    }

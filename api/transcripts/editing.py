@@ -28,6 +28,15 @@ T = TypeVar("T")
 
 NUMBERED = re.compile(r"SPEAKER_(\d+)")
 
+NOT_UNDONE_HERE = {
+    EditAction.reprocessed,
+    EditAction.speakers_named,
+    EditAction.speakers_merged,
+    EditAction.speaker_split,
+    EditAction.speaker_removed,
+}
+"""Edits of more than lines; names have a history of their own (/api/speakers/changes)."""
+
 Facts = Mapping[str, Any]
 """What is kept of a speaker whom a person named: id, label, display_name."""
 
@@ -138,11 +147,11 @@ async def undo(held: Held, edit_id: uuid.UUID) -> EditOut:
         ApiError: `conflict`, it is not the latest edit.
     """
     edit = await edits.get(held.session, held.file.id, edit_id)
-    if edit.version != held.transcript.version or edit.action == EditAction.reprocessed:
+    if edit.version != held.transcript.version or edit.action in NOT_UNDONE_HERE:
         raise ApiError(
             ErrorType.conflict,
-            f"Only the latest edit can be undone: this one made version {edit.version}, and the "
-            f"transcript is at version {held.transcript.version}.",
+            f"Only the latest edit can be undone, if it is one of lines: this is {edit.action} and "
+            f"made version {edit.version}; the transcript is at version {held.transcript.version}.",
         )
     after = [noted_line(note) for note in edit.before["segments"]]
     indexes, before = await held.lines([uuid.UUID(n["id"]) for n in edit.after["segments"]])

@@ -14,6 +14,7 @@ from cluster.settings.stores import (
     PathSettings,
     SearchSettings,
 )
+from cluster.settings.voices import VoiceSettings
 from cluster.settings.work import (
     LogSettings,
     MaintenanceSettings,
@@ -46,6 +47,7 @@ __all__ = [
     "Seconds",
     "Settings",
     "SpeechSettings",
+    "VoiceSettings",
     "seed",
 ]
 
@@ -64,6 +66,7 @@ class Settings:
         self.media = MediaSettings()
         self.speech = SpeechSettings()
         self.replicas = ReplicaSettings()
+        self.voices = VoiceSettings()
         self.egress = EgressSettings()
         self.download = DownloadSettings()
         self.runner = RunnerSettings()

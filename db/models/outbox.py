@@ -16,6 +16,7 @@ class Destination(StrEnum):
     """The store that an entry is for."""
 
     objects = "objects"
+    vectors = "vectors"
 
 
 class OutboxEntry(Dated, Base):

@@ -39,6 +39,12 @@ class TaskKind(StrEnum):
     transcription = "transcription"
     download = "download"
     playlist = "playlist"
+    voiceprints = "voiceprints"
+    """The voices of a file, embedded anew."""
+    enrolment = "enrolment"
+    """A clip of a person, embedded."""
+    clustering = "clustering"
+    """The unnamed voices of a user, grouped."""
 
 
 class Lane(StrEnum):

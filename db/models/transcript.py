@@ -1,13 +1,14 @@
 """Transcripts: segments with their words, and the speakers of one file."""
 
 import uuid
+from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import REAL, ForeignKey, Index, String, UniqueConstraint, func
+from sqlalchemy import REAL, ForeignKey, Index, String, UniqueConstraint, func, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.base import Base, Dated, Keyed
+from db.base import Base, Dated, Keyed, text_enum
 
 
 class Transcript(Keyed, Dated, Base):
@@ -41,6 +42,13 @@ class Transcript(Keyed, Dated, Base):
     __table_args__ = (Index("ix_transcript_vocabulary", "vocabulary", postgresql_using="gin"),)
 
 
+class NameSource(StrEnum):
+    """Where a speaker's name comes from."""
+
+    person = "person"
+    voice = "voice"
+
+
 class Speaker(Keyed, Dated, Base):
     """A voice of one file."""
 
@@ -52,12 +60,35 @@ class Speaker(Keyed, Dated, Base):
     )
     label: Mapped[str] = mapped_column(String(32))
     display_name: Mapped[str | None] = mapped_column(String(255))
+    name_source: Mapped[NameSource | None] = mapped_column(text_enum(NameSource))
+    # Who it is, across files.
+    profile_id: Mapped[uuid.UUID | None] = mapped_column(
+        ForeignKey("speaker_profile.id", ondelete="SET NULL"), index=True
+    )
+    # Whether a person said, or confirmed, who it is.
+    verified: Mapped[bool] = mapped_column(default=False, server_default="false")
     speech_seconds: Mapped[float] = mapped_column(default=0.0)
+    # Seconds in which nobody else speaks: how far the voiceprint is to be trusted.
+    clean_seconds: Mapped[float] = mapped_column(default=0.0, server_default="0")
+    # The voiceprint, of length 1.
     embedding: Mapped[list[float] | None] = mapped_column(ARRAY(REAL))
     embedding_model: Mapped[str | None] = mapped_column(String(128))
+    cluster_id: Mapped[uuid.UUID | None] = mapped_column(
+        ForeignKey("speaker_cluster.id", ondelete="SET NULL"), index=True
+    )
+    # Cosine to the cluster's mean.
+    cluster_similarity: Mapped[float | None] = mapped_column(REAL)
 
     __table_args__ = (
         UniqueConstraint("media_file_id", "label"),
+        # Whom nobody has named yet.
+        Index(
+            "ix_speaker_user_unnamed",
+            "user_id",
+            "created_at",
+            "id",
+            postgresql_where=text("display_name IS NULL"),
+        ),
         # In whose files somebody speaks, whichever of the two they go by.
         Index("ix_speaker_user_display_name", "user_id", func.lower(display_name)),
         Index("ix_speaker_user_label", "user_id", func.lower(label)),

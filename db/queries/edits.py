@@ -24,6 +24,10 @@ class EditAction(StrEnum):
     segments_merged = "segments_merged"
     undone = "undone"
     reprocessed = "reprocessed"
+    speakers_named = "speakers_named"
+    speakers_merged = "speakers_merged"
+    speaker_split = "speaker_split"
+    speaker_removed = "speaker_removed"
 
 
 async def hold(

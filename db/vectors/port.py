@@ -1,0 +1,102 @@
+"""What the others may ask of a vector store."""
+
+import uuid
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+Vector = Sequence[float]
+Values = Mapping[str, Collection[str]]
+"""By field of a payload, the values that match."""
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """A collection: vectors of one model, which are compared by cosine."""
+
+    name: str
+    """Lower-case letters, digits, `_` and `-`; it says which model its vectors are of."""
+    dimension: int
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A vector of an owner, and what it is found by besides its direction."""
+
+    id: uuid.UUID
+    owner_id: uuid.UUID
+    vector: Vector
+    payload: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A point that was found, and its cosine to what was asked for: -1..1, not a rescaled score."""
+
+    id: uuid.UUID
+    similarity: float
+    payload: Mapping[str, str]
+
+
+class VectorStore(Protocol):
+    """Points in spaces. Everything but `spaces` and `drop` is of one owner, or says of whom.
+
+    Raises StoreUnavailable where the store does not answer. Writes are found by the next search.
+    """
+
+    async def ready(self) -> None:
+        """Return when the store answers; raise otherwise."""
+        ...
+
+    async def spaces(self) -> Sequence[str]:
+        """Names of the spaces there are."""
+        ...
+
+    async def ensure(self, space: Space) -> None:
+        """Make a space with its indexes, unless it is there; safe from many processes at once."""
+        ...
+
+    async def drop(self, space: str) -> None:
+        """Remove a space with all its points; none: nothing happens."""
+        ...
+
+    async def upsert(self, space: str, points: Sequence[Point]) -> None:
+        """Store points, each in the place of the one with its id."""
+        ...
+
+    async def search(
+        self,
+        space: str,
+        owner_id: uuid.UUID,
+        vectors: Sequence[Vector],
+        *,
+        limit: int,
+        at_least: float = -1.0,
+        matching: Values | None = None,
+        excluding: Values | None = None,
+    ) -> list[list[Hit]]:
+        """For each vector the owner's nearest points, nearest first, in one round trip.
+
+        A point matches where every field of `matching` has one of its values, and no field of
+        `excluding` does.
+        """
+        ...
+
+    async def delete(
+        self,
+        space: str,
+        owner_id: uuid.UUID,
+        *,
+        matching: Values | None = None,
+        keep: Collection[uuid.UUID] = (),
+    ) -> None:
+        """Remove an owner's points but those in `keep`; all of them where nothing is said."""
+        ...
+
+    def ids(self, space: str, owner_id: uuid.UUID | None = None) -> AsyncIterator[uuid.UUID]:
+        """Ids of all points, of one owner or of all, in no order."""
+        ...
+
+    async def count(self, space: str, owner_id: uuid.UUID | None = None) -> int:
+        """How many points there are, exactly."""
+        ...

@@ -1,0 +1,1 @@
+"""Voices across recordings: voiceprints, who sounds like whom, whose voice it is."""

@@ -1,0 +1,178 @@
+"""Whose voice it is: the one place where speakers get and lose names and profiles."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from db.models import ChangeAction, NameSource, Speaker, SpeakerChange, SpeakerProfile, Transcript
+from db.queries import edits, events, speakers
+from db.queries.edits import EditAction
+from pipelines.notices import Notice, speakers_updated
+from pipelines.speakers import notes
+from pipelines.speakers.notes import About
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a speaker is."""
+
+    profile_id: uuid.UUID | None = None
+    display_name: str | None = None
+    verified: bool = False
+    name_source: NameSource | None = None
+
+    @classmethod
+    def of(cls, speaker: Speaker) -> Self:
+        """As the row says."""
+        return cls(speaker.profile_id, speaker.display_name, speaker.verified, speaker.name_source)
+
+    @classmethod
+    def person(cls, profile: SpeakerProfile) -> Self:
+        """Somebody said that it is this person."""
+        return cls(profile.id, profile.name, verified=True, name_source=NameSource.person)
+
+    @classmethod
+    def by_voice(cls, profile: SpeakerProfile) -> Self:
+        """The voice alone says that it is this person."""
+        return cls(profile.id, profile.name, verified=False, name_source=NameSource.voice)
+
+    @classmethod
+    def read(cls, stored: Mapping[str, Any]) -> Self:
+        """As `stored` wrote it."""
+        profile, source = stored["profile_id"], stored["name_source"]
+        return cls(
+            uuid.UUID(profile) if profile else None,
+            stored["display_name"],
+            stored["verified"],
+            NameSource(source) if source else None,
+        )
+
+    def stored(self) -> dict[str, Any]:
+        """As JSON."""
+        return {**asdict(self), "profile_id": str(self.profile_id) if self.profile_id else None}
+
+
+NOBODY = Identity()
+
+
+async def change(
+    session: AsyncSession,
+    user_id: uuid.UUID,
+    wanted: Sequence[tuple[Speaker, Identity]],
+    action: ChangeAction,
+) -> SpeakerChange | None:
+    """Say whose voices these are; None: they were so already.
+
+    The speakers are held (`db.queries.speakers.hold`). Every transcript in which somebody is called
+    otherwise gets a new version, which is what exports, subtitles and analytics are kept by, and an
+    entry in its history. Profiles that win or lose a voice are noted, so that their voiceprints
+    follow. Tells the user's clients: call it last in a transaction.
+    """
+    changed = [(speaker, who) for speaker, who in wanted if Identity.of(speaker) != who]
+    if not changed:
+        return None
+    before = {str(speaker.id): Identity.of(speaker) for speaker, _ in changed}
+    entry = SpeakerChange(
+        id=uuid.uuid4(),
+        user_id=user_id,
+        action=action,
+        before={key: who.stored() for key, who in before.items()},
+        after={str(speaker.id): who.stored() for speaker, who in changed},
+    )
+    session.add(entry)
+    profiles = {
+        profile_id
+        for speaker, who in changed
+        for profile_id in (speaker.profile_id, who.profile_id)
+        if profile_id is not None
+    }
+    renamed = [(speaker, who) for speaker, who in changed if _called_otherwise(speaker, who)]
+    await _new_versions(session, user_id, renamed)
+    for speaker, who in changed:
+        speaker.profile_id, speaker.display_name = who.profile_id, who.display_name
+        speaker.verified, speaker.name_source = who.verified, who.name_source
+        if who.display_name is not None:
+            # Clusters are of voices without a name.
+            speaker.cluster_id = speaker.cluster_similarity = None
+    await session.flush()
+    for profile_id in sorted(profiles):
+        await notes.note(session, About.profile, profile_id, user_id)
+    files = sorted({speaker.media_file_id for speaker, _ in changed})
+    told = speakers_updated(entry.id, action, files)
+    await events.append(session, user_id, Notice.speakers_updated, told)
+    return entry
+
+
+def _called_otherwise(speaker: Speaker, who: Identity) -> bool:
+    return speaker.display_name != who.display_name
+
+
+async def _new_versions(
+    session: AsyncSession, user_id: uuid.UUID, renamed: Sequence[tuple[Speaker, Identity]]
+) -> None:
+    by_file: dict[uuid.UUID, list[tuple[Speaker, Identity]]] = {}
+    for speaker, who in renamed:
+        by_file.setdefault(speaker.media_file_id, []).append((speaker, who))
+    if not by_file:
+        return
+    rows = await session.execute(
+        update(Transcript)
+        .where(Transcript.media_file_id.in_(by_file))
+        .values(version=Transcript.version + 1)
+        .returning(Transcript.media_file_id, Transcript.version)
+        .execution_options(synchronize_session=False)
+    )
+    for file_id, version in rows.all():
+        named = by_file[file_id]
+        old = [_fact(speaker, speaker.display_name) for speaker, _ in named]
+        new = [_fact(speaker, who.display_name) for speaker, who in named]
+        edits.note(
+            session,
+            file_id,
+            user_id,
+            version,
+            EditAction.speakers_named,
+            {"segments": [], "speakers": old},
+            {"segments": [], "speakers": new},
+        )
+
+
+def _fact(speaker: Speaker, name: str | None) -> dict[str, Any]:
+    return {"id": str(speaker.id), "label": speaker.label, "display_name": name}
+
+
+async def undo(session: AsyncSession, entry: SpeakerChange) -> Sequence[uuid.UUID]:
+    """Put speakers back to what they were before a change; says whom somebody changed since.
+
+    Those stay as they are, as do those whose profile of then is gone.
+    """
+    ids = {uuid.UUID(key) for key in entry.after}
+    await speakers.serialise(session, entry.user_id)
+    there = await speakers.existing(session, entry.user_id, ids)
+    held = await speakers.hold(session, entry.user_id, there)
+    profiles = await _names(session, entry.user_id)
+    wanted, overtaken = [], []
+    for speaker in held:
+        earlier = Identity.read(entry.before[str(speaker.id)])
+        if earlier.profile_id is not None and earlier.profile_id in profiles:
+            # The person may be called otherwise by now.
+            earlier = replace(earlier, display_name=profiles[earlier.profile_id])
+        gone = earlier.profile_id is not None and earlier.profile_id not in profiles
+        if gone or Identity.of(speaker) != Identity.read(entry.after[str(speaker.id)]):
+            overtaken.append(speaker.id)
+        else:
+            wanted.append((speaker, earlier))
+    entry.undone = True
+    await change(session, entry.user_id, wanted, ChangeAction.undone)
+    return overtaken
+
+
+async def _names(session: AsyncSession, user_id: uuid.UUID) -> Mapping[uuid.UUID, str]:
+    rows = await session.execute(
+        select(SpeakerProfile.id, SpeakerProfile.name).where(SpeakerProfile.user_id == user_id)
+    )
+    return dict(rows.tuples())
