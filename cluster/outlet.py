@@ -32,10 +32,12 @@ from typing import TypeVar
 from cluster import outlet_door
 from cluster.egress import Policy, Proxy
 from cluster.sandbox import (
+    OWN_PROCESSES,
     UNPRIVILEGED_ID,
     SandboxedProcess,
     SandboxLimits,
     SandboxUnavailable,
+    init,
     limited,
     program,
     spawn,
@@ -54,6 +56,7 @@ class Way:
     namespaces: tuple[str, ...]
     privileges: tuple[str, ...]
     own_user: bool
+    processes_isolated: bool = False
 
     @property
     def network_isolated(self) -> bool:
@@ -81,12 +84,16 @@ def _ways() -> Iterator[Way]:
     setpriv, unshare = (program("setpriv"), "--no-new-privs"), program("unshare")
     nobody = (f"--reuid={UNPRIVILEGED_ID}", f"--regid={UNPRIVILEGED_ID}", "--clear-groups")
     powerless = ("--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all")
+    own = (*OWN_PROCESSES, *init())
     if os.geteuid() == 0:
         # Mounts too: the interpreter may lie in root's home.
-        yield Way((unshare, "--net", "--mount"), (*setpriv, *nobody), own_user=True)
+        namespaces = (unshare, "--net", "--mount")
+        yield Way((*namespaces, *own), (*setpriv, *nobody), own_user=True, processes_isolated=True)
+        yield Way(namespaces, (*setpriv, *nobody), own_user=True)
         yield Way((), (*setpriv, *nobody), own_user=True)
     else:
         mapped = (unshare, "--user", "--map-root-user", "--net")
+        yield Way((*mapped, *own), (*setpriv, *powerless), own_user=False, processes_isolated=True)
         yield Way(mapped, (*setpriv, *powerless), own_user=False)
         yield Way((), setpriv, own_user=False)
 
@@ -169,6 +176,11 @@ class Outlet:
         return self._way.network_isolated
 
     @property
+    def processes_isolated(self) -> bool:
+        """Nothing that a program started outlives it, however it detached itself."""
+        return self._way.processes_isolated
+
+    @property
     def own_user(self) -> bool:
         """Programs run as `nobody` because this process is root."""
         return self._way.own_user
@@ -218,9 +230,26 @@ def own_directory(directory: Path) -> Iterator[Path]:
     """A new directory, locked while it is in use; those that nobody uses any more are removed.
 
     Raises:
-        SandboxUnavailable: somebody else has put something in its place.
+        SandboxUnavailable: somebody else has put something in its place, or nothing can be made
+            there.
     """
     base = directory / f"rayscribe-sandbox-{os.geteuid()}"
+    with ExitStack() as held:
+        try:
+            path = held.enter_context(_made_in(base))
+        except OSError as error:
+            raise SandboxUnavailable(
+                f"no directory for the sandbox can be made in {base}: {error.strerror}; "
+                "RAYSCRIBE_DOWNLOAD_DIRECTORY must be a directory that this user may write to"
+            ) from error
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def _made_in(base: Path) -> Iterator[Path]:
     base.mkdir(exist_ok=True)
     with ExitStack() as held:
         with _opened(base) as descriptor:
@@ -233,10 +262,7 @@ def own_directory(directory: Path) -> Iterator[Path]:
             sweep(base.iterdir())
             path = Path(tempfile.mkdtemp(dir=base))
             held.enter_context(_locked(path))
-        try:
-            yield path
-        finally:
-            shutil.rmtree(path, ignore_errors=True)
+        yield path
 
 
 @contextmanager

@@ -3,9 +3,12 @@
 `cluster.outlet` starts programs in the same way that need to reach one thing outside.
 
 The limits are set by a chain of util-linux programs in front of the program (`unshare`, `setpriv`,
-`prlimit`, `nice`; each replaces itself by the next, so the process id stays). A Python
-`preexec_fn` would do the same but runs between fork and exec, where a lock that another thread of
-a Ray worker held at the fork is never released.
+`prlimit`, `nice`; each replaces itself by the next). A Python `preexec_fn` would do the same but
+runs between fork and exec, where a lock that another thread of a Ray worker held at the fork is
+never released.
+
+All that it started ends with it where the kernel gives a process namespace. Else what leaves its
+process group outlives a cancellation: `processes_isolated` says which it is.
 """
 
 import os
@@ -26,7 +29,11 @@ from typing import IO, Self
 STDERR_BYTES = 16 * 1024
 PIPE_BYTES = 64 * 1024
 UNPRIVILEGED_ID = "65534"
-"""The overflow user and group of Linux, `nobody`."""
+"""The user and group `nobody`."""
+OWN_PROCESSES = ("--pid", "--fork", "--kill-child")
+"""Of `unshare`: the next program is the first process of a namespace, and ends it when it ends."""
+SIGNALLED = 128
+"""What `init` adds to the number of the signal that ended a program."""
 
 OUT_OF_MEMORY = re.compile(
     r"cannot allocate memory|out of memory|memory exhausted|bad_alloc|failed to map segment",
@@ -68,11 +75,12 @@ class SandboxLimits:
 
 @dataclass(frozen=True, slots=True)
 class Isolation:
-    """What this machine allows: the command prefix, and whether it cuts network and privileges."""
+    """What this machine allows: the command prefix, and what it cuts off."""
 
     prefix: tuple[str, ...]
-    network_isolated: bool
-    own_user: bool
+    network_isolated: bool = False
+    own_user: bool = False
+    processes_isolated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,29 +109,44 @@ def program(name: str) -> str:
     return path
 
 
-@cache
-def isolation() -> Isolation:
-    """Try once, strongest first, what this kernel and container allow.
+def init() -> tuple[str, ...]:
+    """What starts a namespace's program, and says how it ended: `timeout` with no time.
+
+    A first process gets no signals of limits, so the program itself is not it.
+    """
+    return (program("timeout"), "--foreground", "0")
+
+
+def isolations() -> Iterator[Isolation]:
+    """What this kernel and container allow, strongest first.
 
     A container without CAP_SYS_ADMIN and user namespaces cannot have a network namespace; the
     decoder then relies on its protocol allow-list alone, and says so (`network_isolated`).
     """
     setpriv = (program("setpriv"), "--no-new-privs")
     identity = (f"--reuid={UNPRIVILEGED_ID}", f"--regid={UNPRIVILEGED_ID}", "--clear-groups")
-    dropped = (*setpriv, *identity)
-    unshare = program("unshare")
-    mapped = (unshare, "--user", "--map-current-user", "--net")
-    candidates = [
-        Isolation((unshare, "--net", *dropped), network_isolated=True, own_user=True),
-        Isolation((*mapped, *setpriv), network_isolated=True, own_user=False),
-        Isolation(dropped, network_isolated=False, own_user=True),
-        Isolation(setpriv, network_isolated=False, own_user=False),
+    unshare = (program("unshare"), "--net")
+    own = (*OWN_PROCESSES, *init())
+    users: list[tuple[bool, Sequence[str], tuple[str, ...]]] = [
+        (True, unshare, (*setpriv, *identity)),
+        (False, (*unshare, "--user", "--map-current-user"), setpriv),
     ]
     # Only root can become somebody else.
-    usable = [each for each in candidates if os.geteuid() == 0 or not each.own_user]
-    for candidate in usable:
-        if _works(candidate.prefix):
-            return candidate
+    users = users if os.geteuid() == 0 else users[1:]
+    namespaces = [
+        Isolation((*way, *processes, *privileges), bool(way), own_user, bool(processes))
+        for own_user, way, privileges in users
+        for processes in (own, ())
+    ]
+    without = [Isolation(privileges, own_user=own_user) for own_user, _, privileges in users]
+    yield from (each for each in (*namespaces, *without) if _works(each.prefix))
+
+
+@cache
+def isolation() -> Isolation:
+    """The strongest one, tried once; raise SandboxUnavailable where there is none."""
+    for strongest in isolations():
+        return strongest
     raise SandboxUnavailable("setpriv --no-new-privs does not work on this machine")
 
 
@@ -226,7 +249,7 @@ class SandboxedProcess:
         if not self._ends_in_time():
             self._stop(Resource.time)
         self._kill()
-        returncode = self._process.wait()
+        returncode = _own_status(self._process.wait())
         stderr = self._stderr.decode("utf-8", "replace")
         exceeded = self._exceeded or _limit_behind(returncode, stderr)
         return SandboxExit(returncode, stderr, exceeded)
@@ -311,6 +334,11 @@ class SandboxedProcess:
             os.killpg(self.pid, signal.SIGKILL)
 
 
+def _own_status(status: int) -> int:
+    """Negative where a signal ended the program, also where `init` tells it."""
+    return SIGNALLED - status if SIGNALLED < status < SIGNALLED + signal.SIGRTMIN else status
+
+
 def _limit_behind(returncode: int, stderr: str) -> Resource | None:
     if -returncode == signal.SIGXFSZ:
         return Resource.output
@@ -330,13 +358,18 @@ def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
 class Sandbox:
     """Starts programs under limits, without environment, core dumps or new privileges."""
 
-    def __init__(self) -> None:
-        self._isolation = isolation()
+    def __init__(self, chosen: Isolation | None = None) -> None:
+        self._isolation = chosen or isolation()
 
     @property
     def network_isolated(self) -> bool:
         """Programs run in a network namespace of their own, which has no working interface."""
         return self._isolation.network_isolated
+
+    @property
+    def processes_isolated(self) -> bool:
+        """Nothing that a program started outlives it, however it detached itself."""
+        return self._isolation.processes_isolated
 
     @property
     def own_user(self) -> bool:

@@ -150,6 +150,8 @@ class Downloader:
         outlet = await asyncio.to_thread(Outlet, self._policy, [str(package().parent)])
         if not outlet.network_isolated:
             log.warning("no network namespace: only its own obedience keeps yt-dlp to the proxy")
+        if not outlet.processes_isolated:
+            log.warning("no process namespace: what detaches itself from yt-dlp outlives a cancel")
         return outlet
 
     def _limits(self, seconds: float, output_bytes: int, file_bytes: int = 0) -> SandboxLimits:

@@ -3,6 +3,7 @@
 import asyncio
 import fcntl
 import os
+import re
 import socket
 from ipaddress import IPv4Address, IPv6Address
 
@@ -398,3 +399,16 @@ def test_somebody_elses_directory_is_refused_though_they_hold_its_lock(tmp_path)
             pass
     finally:
         os.close(theirs)
+
+
+@pytest.mark.parametrize("odd", ["missing", "a file", "a link", "a file in its place"])
+def test_a_base_where_nothing_can_be_made_is_named(tmp_path, odd):
+    base = tmp_path / "base"
+    place = base / f"rayscribe-sandbox-{os.geteuid()}"
+    if odd == "a file":
+        base.write_text("")
+    elif odd != "missing":
+        base.mkdir()
+        place.write_text("") if "file" in odd else place.symlink_to(tmp_path)
+    with pytest.raises(SandboxUnavailable, match=re.escape(str(place))), own_directory(base):
+        pass
