@@ -19,6 +19,7 @@ from cluster.settings import MediaSettings, Settings
 from db.engine import create_engine, create_sessions
 from db.guards import create_guard_engine
 from db.objects.s3 import S3Objects
+from db.vectors.create import create_vector_store
 from serving import client
 from serving.speech import MediaProbe, MediaSource, MuxRequest
 
@@ -67,16 +68,19 @@ def replica_app() -> FastAPI:
     engine = create_engine(settings.database)
     guard_engine = create_guard_engine(settings.database)
     speech = SpeechPlane(settings.media)
+    sessions = create_sessions(engine)
     services = Services(
         api=settings.api,
         auth=settings.auth,
         database_url=settings.database.url.get_secret_value(),
-        sessions=create_sessions(engine),
+        sessions=sessions,
         guards=create_sessions(guard_engine),
         queue=settings.queue,
         runner=settings.runner,
         maintenance=settings.maintenance,
         search=settings.search,
+        voices=settings.voices,
+        vectors=create_vector_store(settings.search, sessions),
         data_dir=settings.paths.data_dir,
         objects=S3Objects(settings.objects),
         prober=speech,
@@ -91,6 +95,7 @@ def replica_app() -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
         await services.hub.close()
+        await services.vectors.close()
         await engine.dispose()
         await guard_engine.dispose()
 

@@ -10,6 +10,9 @@ from typing import Annotated
 
 from fastapi import Depends
 from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from db.queries import audit
 
 MAX_USER_AGENT = 255
 HOUSEHOLD = 64
@@ -51,6 +54,24 @@ def caller_of(connection: HTTPConnection) -> Caller:
         address_of(connection.client.host if connection.client else ""),
         "".join(character for character in agent if character.isprintable()),
     )
+
+
+class Located:
+    """Lets the audit log know where each request comes from, however deep it is written."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        if scope["type"] not in {"http", "websocket"}:
+            await self._app(scope, receive, send)
+            return
+        token = audit.ADDRESS.set(caller_of(HTTPConnection(scope)).address)
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            audit.ADDRESS.reset(token)
 
 
 WhoCalls = Annotated[Caller, Depends(caller_of)]

@@ -21,7 +21,7 @@ from api.dependencies import Services
 from api.errors import ApiError, ErrorType
 from cluster.settings import AuthSettings
 from db.engine import session_scope
-from db.models import User
+from db.models import Lane, User
 from db.queries import audit, sign_in_attempts
 from db.queries.audit import Action
 from db.queries.sign_in_attempts import Standing
@@ -107,7 +107,12 @@ async def admit(services: Services, account: str, caller: Caller) -> int:
 
 async def _charge(services: Services, account: str, caller: Caller) -> int:
     settings = services.auth
-    async with session_scope(services.sessions) as session:
+    # Whoever waits for a lock holds a connection: a place is had first, and a flood of one address
+    # waits behind itself.
+    async with (
+        services.sign_in_slots.take(caller.household, Lane.interactive),
+        session_scope(services.sessions) as session,
+    ):
         await sign_in_attempts.lock(session, caller.household, *filter(None, [account]))
         count, seconds = await sign_in_attempts.from_address(session, caller.household, RATE_WINDOW)
         if count >= settings.attempts_per_minute:

@@ -8,9 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.models import MediaFile, Task, TaskState
 from db.objects.keys import media_prefix
-from db.queries import events, media_files, tasks
+from db.queries import downloads, events, media_files, tasks
 from pipelines import leftovers, notices, queue
 from pipelines.errors import FileBusy
+from pipelines.speakers import notes
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +37,14 @@ async def remove(session: AsyncSession, file: MediaFile, *, force: bool = False)
     held = [task for task in active if task.state is not TaskState.queued]
     if held and not force:
         raise FileBusy(held[0].id, held[0].state)
+    # Whoever edits it or names its speakers is waited for, before anything that they want next.
+    await media_files.lock(session, [file.id])
+    await notes.note_going(session, file.user_id, [file.id])
     await _cancel(session, active)
     remains = Remains(media_prefix(file.user_id, file.id), growing=bool(held))
     after = leftovers.GRACE if remains.growing else timedelta(0)
     await leftovers.note(session, remains.prefix, after=after)
+    await downloads.outlive(session, file.id)
     await media_files.remove(session, file.id)
     await events.append(
         session,

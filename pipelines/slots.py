@@ -6,9 +6,8 @@ in a row), then the user who holds fewest places.
 """
 
 import asyncio
-import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Hashable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -21,27 +20,27 @@ from pipelines.schedule import lane_in_turn
 class _Waiter:
     """Somebody who waits for a place."""
 
-    user_id: uuid.UUID
+    who: Hashable
     lane: Lane
     number: int
     granted: asyncio.Future[None] = field(default_factory=asyncio.Future)
 
 
 class FairSlots:
-    """So many places, shared by all tasks of a runner."""
+    """So many places, shared fairly among those who ask: users, or addresses."""
 
     def __init__(self, places: int, lane_patience: int) -> None:
         self._free = places
         self._patience = lane_patience
         self._passed: Mapping[Lane, int] = {}
-        self._held: Counter[uuid.UUID] = Counter()
+        self._held: Counter[Hashable] = Counter()
         self._waiting: list[_Waiter] = []
         self._numbers = count()
 
     @asynccontextmanager
-    async def take(self, user_id: uuid.UUID, lane: Lane) -> AsyncIterator[None]:
+    async def take(self, who: Hashable, lane: Lane) -> AsyncIterator[None]:
         """Hold a place while the block runs."""
-        waiter = _Waiter(user_id, lane, next(self._numbers))
+        waiter = _Waiter(who, lane, next(self._numbers))
         self._waiting.append(waiter)
         self._grant()
         try:
@@ -52,7 +51,7 @@ class FairSlots:
             if waiter in self._waiting:
                 self._waiting.remove(waiter)
             else:
-                self._held[user_id] -= 1
+                self._held[who] -= 1
                 self._free += 1
             self._grant()
 
@@ -62,10 +61,10 @@ class FairSlots:
             lane, self._passed = lane_in_turn(waiting, self._passed, self._patience)
             waiter = min(
                 (one for one in self._waiting if one.lane is lane),
-                key=lambda one: (self._held[one.user_id], one.number),
+                key=lambda one: (self._held[one.who], one.number),
             )
             self._waiting.remove(waiter)
             self._free -= 1
-            self._held[waiter.user_id] += 1
+            self._held[waiter.who] += 1
             if not waiter.granted.done():
                 waiter.granted.set_result(None)

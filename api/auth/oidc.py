@@ -89,7 +89,9 @@ async def sign_in(services: Services, person: Person, caller: Caller) -> TokenPa
     async with session_scope(services.sessions) as session:
         admins = await users.locked_admins(session) if person.role else frozenset()
         found = await identities.user_of(session, person.issuer, person.subject)
-        user = await users.locked(session, (found or await _join(services, session, person)).id)
+        user = await users.locked(
+            session, (found or await _join(services, session, person, caller)).id
+        )
         if user is None or not user.is_active:
             raise ApiError(ErrorType.forbidden, "This account is disabled.")
         if person.role and person.role is not user.role:
@@ -103,7 +105,7 @@ async def sign_in(services: Services, person: Person, caller: Caller) -> TokenPa
         return await service.begin_session(services, session, user, caller, method="oidc")
 
 
-async def _join(services: Services, session: AsyncSession, person: Person) -> User:
+async def _join(services: Services, session: AsyncSession, person: Person, caller: Caller) -> User:
     """Make an account for a newcomer."""
     settings = services.provider.settings if services.provider else None
     if settings is None or not settings.create_accounts:
@@ -118,6 +120,8 @@ async def _join(services: Services, session: AsyncSession, person: Person) -> Us
         user = await identities.user_of(session, person.issuer, person.subject)
     elif not await identities.link(session, user, person.issuer, person.subject):
         raise ApiError(ErrorType.conflict, "You came in twice at the same time: begin again.")
+    else:
+        _write_down(session, Action.user_created, user, caller, method="oidc")
     if user is None:
         raise ApiError(
             ErrorType.email_taken,

@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.callers import Caller
 from api.dependencies import Services
-from api.users.service import locked_admins, require_another_admin, write_down
+from api.users.service import hold_admins, require_other, write_down
 from db.engine import session_scope
 from db.errors import NotFound
 from db.models import TaskState, User
@@ -14,6 +14,8 @@ from db.objects.keys import media_prefix, prefixes_of_user
 from db.queries import refresh_tokens, tasks, users
 from db.queries.audit import Action
 from pipelines import leftovers, queue
+from pipelines.speakers import notes
+from pipelines.speakers.notes import About
 
 FILES_AT_ONCE = 100
 """Files that one transaction deletes with their transcripts: it must end within the time-out."""
@@ -27,7 +29,7 @@ async def remove(services: Services, admin: User, user_id: uuid.UUID, caller: Ca
     write; what it stores until then goes with the note, which stays for that.
 
     Raises:
-        ApiError: `conflict`, it is one's own; `last_admin`; `forbidden`.
+        ApiError: `conflict`, it is one's own; `forbidden`.
         NotFound: there is no such account.
     """
     async with session_scope(services.sessions) as session:
@@ -44,17 +46,18 @@ async def remove(services: Services, admin: User, user_id: uuid.UUID, caller: Ca
         if (user := await users.locked(session, user_id)) is not None:
             details = {"email": user.email}
             write_down(session, Action.user_deleted, admin, user_id, caller, **details)
+            await notes.note(session, About.user, user_id, user_id)
             await users.remove(session, user_id)
     for prefix in prefixes_of_user(user_id):
         await leftovers.remove_now(services.sessions, services.objects, prefix, forget_it=False)
 
 
 async def _shut(session: AsyncSession, admin: User, user_id: uuid.UUID, caller: Caller) -> None:
-    admins = await locked_admins(session, admin)
+    await hold_admins(session, admin)
     user = await users.locked(session, user_id)
     if user is None:
         raise NotFound("user", str(user_id))
-    require_another_admin(admin, user, admins)
+    require_other(admin, user)
     await users.change(session, user, {"is_active": False})
     await refresh_tokens.revoke_all(session, user_id)
     # Here already, since files are gone before the event of the deletion is written.
@@ -71,7 +74,9 @@ async def _drop_work(session: AsyncSession, user_id: uuid.UUID) -> None:
 
 async def _drop_files(session: AsyncSession, user_id: uuid.UUID) -> int:
     """Delete some files; says how many. Nothing names their objects then, so these are noted."""
-    gone = await users.remove_files(session, user_id, FILES_AT_ONCE)
+    gone = await users.locked_files(session, user_id, FILES_AT_ONCE)
+    await notes.note_going(session, user_id, gone)
+    await users.remove_files(session, gone)
     for file_id in gone:
         await leftovers.note(session, media_prefix(user_id, file_id))
     return len(gone)

@@ -110,7 +110,7 @@ async def show(session: Session, _: CurrentAdmin, user_id: uuid.UUID) -> UserOut
     "/{user_id}",
     summary="Change an account",
     response_description="Account changed",
-    responses=errors(*ONE_USER, ErrorType.conflict, ErrorType.last_admin, ErrorType.email_taken),
+    responses=errors(*ONE_USER, ErrorType.conflict, ErrorType.email_taken),
 )
 async def change(
     services: App, admin: CurrentAdmin, user_id: uuid.UUID, wanted: UserChange, caller: WhoCalls
@@ -127,7 +127,7 @@ async def change(
     "/{user_id}",
     status_code=204,
     summary="Delete an account",
-    responses=errors(*ONE_USER, ErrorType.conflict, ErrorType.last_admin),
+    responses=errors(*ONE_USER, ErrorType.conflict),
 )
 async def delete(services: App, admin: CurrentAdmin, user_id: uuid.UUID, caller: WhoCalls) -> None:
     """Delete somebody with all files, transcripts and whatever else is theirs; tasks are cancelled.

@@ -77,7 +77,7 @@ async def create(services: Services, admin: User, wanted: NewUser, caller: Calle
     require_good(wanted.password, shortest, wanted.email, "#/password")
     password_hash = await services.passwords.hash(wanted.password)
     async with session_scope(services.sessions) as session:
-        await locked_admins(session, admin)
+        await hold_admins(session, admin)
         user = await users.add(
             session,
             email=wanted.email,
@@ -97,20 +97,20 @@ async def change(
     """Change somebody's account.
 
     Raises:
-        ApiError: `conflict`, administrators do not disable or demote themselves; `last_admin`;
-            `email_taken`; `validation_error`, the password is easily guessed; `forbidden`.
+        ApiError: `conflict`, administrators do not disable or demote themselves; `email_taken`;
+            `validation_error`, the password is easily guessed; `forbidden`.
         NotFound: there is no such account.
     """
     values = wanted.model_dump(exclude_none=True, exclude={"password"})
     if wanted.password is not None:
         values["password_hash"] = await _new_hash(services, user_id, wanted)
     async with session_scope(services.sessions) as session:
-        admins = await locked_admins(session, admin)
+        await hold_admins(session, admin)
         user = await users.locked(session, user_id)
         if user is None:
             raise NotFound("user", str(user_id))
         if wanted.is_active is False or wanted.role is Role.user:
-            require_another_admin(admin, user, admins)
+            require_other(admin, user)
         before = {name: getattr(user, name) for name in values}
         if values and not await users.change(session, user, values):
             raise email_taken()
@@ -135,26 +135,26 @@ async def _unlock(session: AsyncSession, user: User) -> None:
         await sign_in_attempts.forget(session, account)
 
 
-async def locked_admins(session: AsyncSession, admin: User) -> frozenset[uuid.UUID]:
-    """Who administers, until this transaction ends; whoever acts is one of them still.
+async def hold_admins(session: AsyncSession, admin: User) -> None:
+    """Let nobody become or cease to be an administrator until this transaction ends.
 
     Raises:
-        ApiError: `forbidden`, they lost the role while they waited.
+        ApiError: `forbidden`, whoever acts lost the role while they waited.
     """
-    admins = await users.locked_admins(session)
-    if admin.id not in admins:
+    if admin.id not in await users.locked_admins(session):
         raise ApiError(ErrorType.forbidden, "Only administrators may do this.")
-    return admins
 
 
-def require_another_admin(admin: User, user: User, admins: frozenset[uuid.UUID]) -> None:
-    """Raise where somebody would lose their administrator: oneself, or the last one."""
+def require_other(admin: User, user: User) -> None:
+    """Refuse to take an account from oneself; whoever acts stays, so that one administers always.
+
+    Raises:
+        ApiError: `conflict`.
+    """
     if user.id == admin.id:
         raise ApiError(
             ErrorType.conflict, "You cannot do this to yourself: ask another administrator."
         )
-    if admins == {user.id}:
-        raise ApiError(ErrorType.last_admin, "Nobody else administers this installation.")
 
 
 def _write_down_change(

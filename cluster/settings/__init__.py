@@ -74,3 +74,15 @@ class Settings:
         self.maintenance = MaintenanceSettings()
         self.ray = RaySettings()
         self.logs = LogSettings()
+        _check_together(self.auth, self.maintenance)
+
+
+def _check_together(auth: AuthSettings, maintenance: MaintenanceSettings) -> None:
+    """Refuse what each group cannot see alone."""
+    kept_minutes = maintenance.sign_in_retention_days * 24 * 60
+    if auth.max_lockout_minutes > kept_minutes:
+        raise ValueError(
+            f"RAYSCRIBE_MAX_LOCKOUT_MINUTES={auth.max_lockout_minutes} is longer than attempts to "
+            f"sign in are kept, {kept_minutes} minutes: locks would end early. Raise "
+            "RAYSCRIBE_MAINTENANCE_SIGN_IN_RETENTION_DAYS, or lower it"
+        )

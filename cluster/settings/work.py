@@ -86,7 +86,8 @@ class MaintenanceSettings(Group):
     idempotency_retention_hours: Count = 24
     """How long the answer to an `Idempotency-Key` is kept."""
     sign_in_retention_days: Count = 7
-    """Attempts to sign in older than this are dropped; lockout and rate limit look back hours."""
+    """Attempts to sign in older than this are dropped; not less than the longest lock, which is
+    counted from them."""
     orphan_age_hours: Count = 24
     """Objects that no row names are removed by `POST /api/admin/cleanup` once they are this old:
     younger ones may be of an upload that is being completed."""

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -11,6 +12,9 @@ from sqlalchemy import ColumnElement, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.models import AuditEvent
+
+ADDRESS: ContextVar[str] = ContextVar("address", default="")
+"""Where the request in hand comes from; empty: from nowhere, or it is not known."""
 
 
 class Action(StrEnum):
@@ -38,6 +42,9 @@ class Action(StrEnum):
     cleanup_begun = "cleanup.begun"
     cleanup_run = "cleanup.run"
     audit_exported = "audit.exported"
+    voiceprints_reembedded = "voiceprints.reembedded"
+    voiceprints_resynced = "voiceprints.resynced"
+    person_erased = "person.erased"
 
 
 def add(
@@ -47,10 +54,13 @@ def add(
     actor_id: uuid.UUID | None,
     subject: tuple[str, str] | None = None,
     owner_id: uuid.UUID | None = None,
-    address: str = "",
+    address: str | None = None,
     details: dict[str, Any] | None = None,
 ) -> None:
-    """Write down an action in this transaction; `subject` is its kind and id."""
+    """Write down an action in this transaction; `subject` is its kind and id.
+
+    Unless told, it comes from where the request in hand does.
+    """
     kind, subject_id = subject or (None, None)
     session.add(
         AuditEvent(
@@ -59,7 +69,7 @@ def add(
             subject_type=kind,
             subject_id=subject_id,
             owner_id=owner_id,
-            address=address,
+            address=ADDRESS.get() if address is None else address,
             details=details or {},
         )
     )

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.errors import NotFound
@@ -91,6 +91,19 @@ async def asked_for(
     return count, float(seconds or 0.0)
 
 
+async def outlive(session: AsyncSession, file_id: uuid.UUID) -> None:
+    """Keep the download that fetched a file which is to be deleted: it still counts as asked for.
+
+    What hangs on a file goes with it, and with its download the user's quota would come back.
+    """
+    await session.execute(
+        update(Task)
+        .where(Task.media_file_id == file_id, Task.kind.in_(KINDS))
+        .values(media_file_id=None)
+        .execution_options(synchronize_session=False)
+    )
+
+
 async def entries(
     session: AsyncSession, parent_id: uuid.UUID, *, limit: int, offset: int
 ) -> tuple[Sequence[Task], int]:
@@ -113,6 +126,9 @@ async def entries_by_state(session: AsyncSession, parent_id: uuid.UUID) -> Mappi
 
 async def locked_open(session: AsyncSession, task_id: uuid.UUID) -> Sequence[Task]:
     """A download and the entries that it began, as far as they are not over."""
+    # A statement sees what was there when it began, so the entries are read by another one: those
+    # that a runner was beginning while this one waited are there by then.
+    await session.execute(select(Task.id).where(Task.id == task_id).with_for_update())
     rows = await session.scalars(
         select(Task)
         .where((Task.id == task_id) | (Task.parent_id == task_id), Task.state.in_(ACTIVE))

@@ -1,7 +1,7 @@
 """Media files."""
 
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -102,6 +102,16 @@ async def describe(
     if file is None:
         raise NotFound("file", str(file_id))
     return file
+
+
+async def lock(session: AsyncSession, file_ids: Collection[uuid.UUID]) -> None:
+    """Keep these files as they are, with all that hangs on them, until this transaction ends."""
+    await session.execute(
+        select(MediaFile.id)
+        .where(MediaFile.id.in_(file_ids))
+        .order_by(MediaFile.id)
+        .with_for_update()
+    )
 
 
 async def remove(session: AsyncSession, file_id: uuid.UUID) -> None:

@@ -1,7 +1,7 @@
 """Accounts."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, delete, func, or_, select, update
@@ -182,18 +182,27 @@ async def page(
     return rows.all(), total or 0
 
 
-async def remove_files(
+async def locked_files(
     session: AsyncSession, user_id: uuid.UUID, limit: int
 ) -> Sequence[uuid.UUID]:
-    """Delete some of a user's files with what hangs on them; says which."""
-    some = select(MediaFile.id).where(MediaFile.user_id == user_id).limit(limit)
-    gone = await session.scalars(
+    """Some of a user's files, which stay as they are until this transaction ends."""
+    rows = await session.scalars(
+        select(MediaFile.id)
+        .where(MediaFile.user_id == user_id)
+        .order_by(MediaFile.id)
+        .limit(limit)
+        .with_for_update()
+    )
+    return rows.all()
+
+
+async def remove_files(session: AsyncSession, file_ids: Collection[uuid.UUID]) -> None:
+    """Delete files with what hangs on them."""
+    await session.execute(
         delete(MediaFile)
-        .where(MediaFile.id.in_(some.scalar_subquery()))
-        .returning(MediaFile.id)
+        .where(MediaFile.id.in_(file_ids))
         .execution_options(synchronize_session=False)
     )
-    return gone.all()
 
 
 async def remove(session: AsyncSession, user_id: uuid.UUID) -> None:

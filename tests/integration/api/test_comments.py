@@ -122,11 +122,12 @@ async def test_an_administrator_reads_and_leaves_a_trace(client, stranger, sessi
     async with session_scope(sessions) as session:
         rows = await session.execute(
             text(
-                "SELECT subject_id, actor_id, owner_id FROM audit_event WHERE action = 'file.read'"
+                "SELECT subject_id, actor_id, owner_id, address FROM audit_event"
+                " WHERE action = 'file.read'"
             )
         )
     reads = [tuple(map(str, row)) for row in rows]
-    expected = (file_id, str(await user_id(stranger)), str(await user_id(client)))
+    expected = (file_id, str(await user_id(stranger)), str(await user_id(client)), "127.0.0.1")
     assert reads == [expected, expected]
     # To read is all that they may.
     for method, body in (("PUT", {"text": "x"}), ("DELETE", None)):

@@ -5,13 +5,15 @@ from dataclasses import replace
 
 import httpx
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import text
 
 from api.dependencies import Services
 from api.factory import create_app
-from cluster.settings import ObjectSettings
-from db.engine import Sessions, session_scope
+from cluster.settings import DatabaseSettings, ObjectSettings
+from db.engine import Sessions, create_engine, create_sessions, session_scope
 from db.objects.s3 import S3Objects
+from db.queries import sign_in_attempts
 from tests.fixtures.api import PASSWORD, connect, sign_up
 
 EMAIL = "ada@example.org"
@@ -52,6 +54,14 @@ async def age(sessions: Sessions, minutes: float) -> None:
             text("UPDATE sign_in_attempt SET created_at = created_at - :m * interval '1 minute'"),
             {"m": minutes},
         )
+
+
+async def locks_awaited(sessions: Sessions) -> None:
+    """Until somebody waits for a lock."""
+    found = 0
+    while not found:
+        async with session_scope(sessions) as session:
+            found = await session.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted"))
 
 
 class TestLockout:
@@ -205,6 +215,23 @@ class TestRateLimit:
             tries = (attempt(client, email=f"{n}@example.org") for n in range(20))
             statuses = [answer.status_code for answer in await asyncio.gather(*tries)]
         assert statuses.count(401) == 5
+
+    async def test_a_flood_of_one_address_leaves_connections_for_others(
+        self, services: Services, account, sessions, database_url
+    ):
+        settings = DatabaseSettings(url=SecretStr(database_url), pool_size=2)
+        engine = create_engine(settings)
+        app = create_app(replace(services, sessions=create_sessions(engine)))
+        async with connect(app) as client, asyncio.timeout(20):
+            async with session_scope(sessions) as session:
+                # As another replica does while it counts.
+                await sign_in_attempts.lock(session, "127.0.0.1")
+                flood = [asyncio.create_task(attempt(client)) for _ in range(20)]
+                await locks_awaited(sessions)
+                answer = await client.get("/api/auth/me", headers=bearer(account))
+                assert answer.status_code == 200
+            assert {(await each).status_code for each in flood} == {401, 429}
+        await engine.dispose()
 
     @pytest.mark.parametrize(
         ("proxies", "told_apart"),

@@ -170,6 +170,7 @@ class TestTheGoodPath:
             )
             events: dict[str, dict] = dict(rows.all())
         assert events["user.identity_linked"]["issuer"] == openid_provider.issuer
+        assert events["user.created"] == {"method": "oidc"}
         assert events["session.signed_in"] == {"method": "oidc"}
 
 

@@ -4,13 +4,17 @@ import asyncio
 import uuid
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from cluster.egress import Resolve
 from cluster.settings import DownloadSettings, EgressSettings
 from db.engine import session_scope
 from db.models import FileStatus, MediaFile, Task, TaskKind, TaskState
 from pipelines import queue
+from pipelines.downloads.formats import Quality
+from pipelines.downloads.found import Entry, Playlist
+from pipelines.downloads.orders import Order
+from pipelines.downloads.playlists import begin_entries
 from tests.fixtures.api import sign_up, upload
 
 ROUTE = "/api/files/url-processing"
@@ -225,6 +229,20 @@ class TestQuota:
         # Four of four: the oldest of them must leave.
         assert 79_000 < int(refused.headers["Retry-After"]) <= 79_200
 
+    async def test_a_file_that_is_deleted_does_not_give_quota_back(
+        self, client, sessions, recording
+    ):
+        task_id = (await send(client)).json()["data"]["id"]
+        file_id = (await upload(client, recording)).json()["data"]["file"]["id"]
+        fetched = {"state": TaskState.completed, "media_file_id": uuid.UUID(file_id)}
+        async with session_scope(sessions) as session:
+            await session.execute(update(Task).where(Task.id == uuid.UUID(task_id)).values(fetched))
+        assert (await client.delete(f"/api/files/{file_id}")).status_code == 204
+        quota = (await client.get(f"{ROUTE}/quota")).json()["data"]
+        assert (quota["used_this_hour"], quota["used_today"]) == (1, 1)
+        left = (await client.get(f"/api/tasks/{task_id}")).json()["data"]
+        assert (left["state"], left["media_file_id"]) == ("completed", None)
+
 
 async def playlist(sessions, client) -> tuple[str, list[str]]:
     """A playlist with three entries: one waits, one runs, one has failed."""
@@ -271,6 +289,38 @@ async def test_a_playlist_is_cancelled_with_what_is_not_over(client, stranger, s
         assert answer.status_code == 200, answer.text
         states = answer.json()["data"]["entries"]
         assert states == {"cancelled": 1, "cancelling": 1, "failed": 1}
+
+
+async def blocked(sessions) -> None:
+    """Until somebody waits for a lock."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    found = 0
+    while not found:
+        async with session_scope(sessions) as session:
+            found = await session.scalar(text(f"{waiting} AND datname = current_database()"))
+
+
+async def test_entries_that_are_being_begun_are_cancelled_too(client, sessions):
+    user_id = uuid.UUID((await client.get("/api/auth/me")).json()["data"]["id"])
+    async with session_scope(sessions) as session:
+        order = Order("https://media.example/feed.xml", Quality(), [], [], {})
+        parent = await queue.submit(
+            session,
+            user_id=user_id,
+            media_file_id=None,
+            kind=TaskKind.playlist,
+            options=order.stored(),
+        )
+        parent.state = TaskState.running
+    found = Playlist("Talks", [Entry(f"https://media.example/{n}", None) for n in range(3)], True)
+    async with asyncio.timeout(20):
+        async with session_scope(sessions) as session:
+            held = queue.Claim(parent.id, parent.fence)
+            await begin_entries(session, held, found, DownloadSettings())
+            cancelling = asyncio.create_task(client.post(f"{ROUTE}/{parent.id}/cancel"))
+            await blocked(sessions)
+        answer = await cancelling
+    assert answer.json()["data"]["entries"] == {"cancelled": 3}
 
 
 async def test_a_task_that_is_no_download_is_not_found_here(client, recording):

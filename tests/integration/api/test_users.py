@@ -19,9 +19,11 @@ from api.users.schemas import NewUser, UserChange
 from db.engine import Sessions, session_scope
 from db.objects.s3 import S3Objects
 from db.queries import users
+from db.vectors.pgvector import PgVectorStore
 from pipelines import queue
 from tests.fixtures.api import PASSWORD, connect, prepare, sign_up, upload
 from tests.fixtures.runner import SETTINGS
+from tests.fixtures.voiceprints import add_file, add_profile, assign, axis, bring, points
 from tests.integration.api.test_uploads import keys
 
 USERS = "/api/users"
@@ -313,6 +315,23 @@ class TestDelete:
                 text("SELECT details FROM audit_event WHERE action = 'user.deleted'")
             )
         assert deleted["email"].endswith("@example.org")
+
+    @pytest.mark.parametrize("stops_half_way", [False, True])
+    async def test_nothing_of_their_voices_is_left(
+        self, admin, client, sessions, monkeypatch, stops_half_way
+    ):
+        user_id, store = uuid.UUID((await own(client))["id"]), PgVectorStore(sessions)
+        _, [voice] = await add_file(sessions, user_id, axis(0))
+        profile_id = await add_profile(sessions, user_id, "Ada")
+        await assign(sessions, user_id, [voice], profile_id)
+        await bring(sessions, store)
+        assert await points(store) == {voice, profile_id}
+        if stops_half_way:
+            # Behind the files: the person is there, and known by nothing.
+            monkeypatch.setattr("api.users.removal.prefixes_of_user", None)
+        await admin.delete(f"{USERS}/{user_id}")
+        await bring(sessions, store)
+        assert await points(store) == set()
 
     async def test_others_keep_what_is_theirs(self, admin, client, stranger, recording):
         kept = (await upload(stranger, recording)).json()["data"]["file"]["id"]

@@ -32,7 +32,6 @@ from db.models import (
 )
 from db.queries import events
 from pipelines import queue
-from pipelines.attempt import RunnerParts
 from pipelines.downloads.admission import submit
 from pipelines.downloads.formats import AudioQuality, Quality, VideoQuality
 from pipelines.downloads.found import Video
@@ -40,6 +39,7 @@ from pipelines.downloads.orders import Order
 from pipelines.downloads.work import DownloadParts, Work
 from pipelines.downloads.ytdlp import Downloader
 from pipelines.errors import FileExists, TaskFailed
+from pipelines.job import RunnerParts
 from serving.errors import SpeechError
 from tests.fixtures.media import ffmpeg, tone
 from tests.fixtures.remote_site import RemoteSite, remote_site, resolve_locally
@@ -560,6 +560,25 @@ async def test_a_program_in_the_sandbox_has_no_other_way_out(site: RemoteSite, t
     if outlet.own_user:
         assert uid == "65534"
     assert site.asked == []
+
+
+def sleeping(command: list[str]) -> list[psutil.Process]:
+    found = psutil.process_iter(["cmdline"])
+    return [each for each in found if each.info["cmdline"] == command]
+
+
+async def test_what_detached_itself_ends_with_the_program(tmp_path):
+    outlet = Outlet(Policy(EgressSettings(), resolve_locally), [])
+    if not outlet.processes_isolated:
+        pytest.skip("this kernel allows no process namespace")
+    asleep = ["sleep", "271829"]
+    script = f"setsid {' '.join(asleep)} >&- 2>&- & exec sleep 30"
+    limits = SandboxLimits(1 << 30, 30, 1000)
+    with outlet.workplace(tmp_path) as place:
+        async with outlet.running(["/bin/sh", "-c", script], limits, place, 1000):
+            while not (left := sleeping(asleep)):
+                await asyncio.sleep(0.01)
+    assert psutil.wait_procs(left, timeout=5)[1] == []
 
 
 async def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path):

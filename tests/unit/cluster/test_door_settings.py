@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from cluster.settings import ApiSettings, OidcSettings
+from cluster.settings import ApiSettings, OidcSettings, Settings
 from cluster.settings.door import is_private_channel
 
 COMPLETE: dict[str, Any] = {
@@ -62,3 +62,12 @@ def test_proxies_are_addresses_or_networks():
     for wrong in ("*", "proxy.local", "10.0.0.1/8", "127.0.0.1;10.0.0.1"):
         with pytest.raises(ValidationError, match="trusted_proxies"):
             ApiSettings(trusted_proxies=wrong)
+
+
+def test_a_lock_is_not_longer_than_the_attempts_that_it_is_counted_from_are_kept(monkeypatch):
+    monkeypatch.setenv("RAYSCRIBE_MAINTENANCE_SIGN_IN_RETENTION_DAYS", "2")
+    monkeypatch.setenv("RAYSCRIBE_MAX_LOCKOUT_MINUTES", "2880")
+    assert Settings().auth.max_lockout_minutes == 2880
+    monkeypatch.setenv("RAYSCRIBE_MAX_LOCKOUT_MINUTES", "2881")
+    with pytest.raises(ValueError, match="RAYSCRIBE_MAINTENANCE_SIGN_IN_RETENTION_DAYS"):
+        Settings()
