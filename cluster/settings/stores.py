@@ -57,9 +57,10 @@ class SearchSettings(Group):
     """Vectors and keywords. Unset: PostgreSQL does both."""
 
     qdrant_url: str | None = Field(None, validation_alias=seed("QDRANT_URL"))
-    """`http://host:6333` of a Qdrant server. Unset: pgvector in PostgreSQL."""
+    """`http://host:6333` of a Qdrant server. Unset: pgvector in PostgreSQL. After a change run
+    `rayscribe vectors resync`."""
     qdrant_api_key: SecretStr | None = Field(None, validation_alias=seed("QDRANT_API_KEY"))
-    """Sent to the Qdrant server."""
+    """Sent to the Qdrant server; over `http://` whoever is on the way can read it."""
     vector_timeout_seconds: Seconds = Field(10, validation_alias="RAYSCRIBE_VECTOR_TIMEOUT_SECONDS")
     """How long a request to the vector store may take."""
     vector_retries: Annotated[int, Field(ge=0)] = Field(

@@ -10,13 +10,21 @@ Values = Mapping[str, Collection[str]]
 """By field of a payload, the values that match."""
 
 
+OWNER = "owner_id"
+"""The field that says whose a point is; no payload has one of this name."""
+INDEXED = ("kind", "media_file_id")
+"""Fields by which points are found without looking at all of their owner's."""
+
+
 @dataclass(frozen=True, slots=True)
 class Space:
     """A collection: vectors of one model, which are compared by cosine."""
 
     name: str
-    """Lower-case letters, digits, `_` and `-`; it says which model its vectors are of."""
+    """At most 63 lower-case letters, digits, `_` and `-`; it says of which model its vectors
+    are."""
     dimension: int
+    """How many numbers each vector has, at most 1536."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +49,19 @@ class Hit:
 class VectorStore(Protocol):
     """Points in spaces. Everything but `spaces` and `drop` is of one owner, or says of whom.
 
-    Raises StoreUnavailable where the store does not answer. Writes are found by the next search.
+    Vectors are compared by direction only. A space that is not there holds nothing; only `upsert`
+    needs it. Writes are found by the next search.
+
+    Raises:
+        StoreUnavailable: the store does not answer, or does not let us in.
+        ValueError: a name that no space can have, a vector of another dimension, or without a
+            direction (all zeros, infinite, no number).
     """
+
+    @property
+    def adapter(self) -> str:
+        """Which server plays the part: `pgvector` or `qdrant`."""
+        ...
 
     async def ready(self) -> None:
         """Return when the store answers; raise otherwise."""
@@ -53,7 +72,11 @@ class VectorStore(Protocol):
         ...
 
     async def ensure(self, space: Space) -> None:
-        """Make a space with its indexes, unless it is there; safe from many processes at once."""
+        """Make a space with its indexes, unless it is there; safe from many processes at once.
+
+        Raises:
+            ValueError: there is one of this name with another dimension.
+        """
         ...
 
     async def drop(self, space: str) -> None:
@@ -61,7 +84,11 @@ class VectorStore(Protocol):
         ...
 
     async def upsert(self, space: str, points: Sequence[Point]) -> None:
-        """Store points, each in the place of the one with its id."""
+        """Store points, each in the place of the one with its id.
+
+        Raises:
+            NotFound: there is no such space, and this store was not told to make it.
+        """
         ...
 
     async def search(
@@ -93,10 +120,18 @@ class VectorStore(Protocol):
         """Remove an owner's points but those in `keep`; all of them where nothing is said."""
         ...
 
+    async def remove(self, space: str, ids: Collection[uuid.UUID]) -> None:
+        """Remove points whosever they are: what no row stands for any more."""
+        ...
+
     def ids(self, space: str, owner_id: uuid.UUID | None = None) -> AsyncIterator[uuid.UUID]:
         """Ids of all points, of one owner or of all, in no order."""
         ...
 
     async def count(self, space: str, owner_id: uuid.UUID | None = None) -> int:
         """How many points there are, exactly."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of the connections that are its own."""
         ...
