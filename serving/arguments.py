@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 from cluster.settings import MediaSettings, Settings
-from serving import catalogue
+from serving import catalogue, weights
+
+FAKE = "fake"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,8 @@ class SpeechArguments:
     max_concurrent_batches: int
     stuck_batch_seconds: float
     diarization_model: str
+    embedding_model: str
+    """Identity of its voiceprints: those of different models cannot be compared."""
     alignment_model: str
     segmentation_batch_size: int
     embedding_batch_size: int
@@ -42,7 +46,7 @@ class SpeechArguments:
             "speaker_embedder": self.diarization_model,
             "speaker_clusterer": self.diarization_model,
         }
-        return "fake" if self.engines == "fake" and role in models else models.get(role)
+        return FAKE if self.engines == FAKE and role in models else models.get(role)
 
 
 def speech_arguments(settings: Settings, gpus: float) -> SpeechArguments:
@@ -51,12 +55,13 @@ def speech_arguments(settings: Settings, gpus: float) -> SpeechArguments:
     Raises:
         ModelUnavailable: a combination that cannot work, with the reason.
     """
-    speech = settings.speech
-    choice = catalogue.choose(speech, settings.paths.model_dir, has_gpu=gpus > 0)
+    speech, model_dir = settings.speech, settings.paths.model_dir
+    choice = catalogue.choose(speech, model_dir, has_gpu=gpus > 0)
+    real = speech.engines != FAKE
     return SpeechArguments(
         engines=speech.engines,
         device="cuda" if gpus > 0 else "cpu",
-        model_dir=str(settings.paths.model_dir.resolve()),
+        model_dir=str(model_dir.resolve()),
         whisper_model=choice.whisper,
         compute_type=choice.compute_type,
         beam_size=speech.beam_size,
@@ -65,6 +70,7 @@ def speech_arguments(settings: Settings, gpus: float) -> SpeechArguments:
         max_concurrent_batches=speech.max_concurrent_batches,
         stuck_batch_seconds=speech.stuck_batch_seconds,
         diarization_model=choice.diarization,
+        embedding_model=weights.voiceprint_model(choice.diarization, model_dir) if real else FAKE,
         alignment_model=choice.alignment,
         segmentation_batch_size=speech.segmentation_batch_size,
         embedding_batch_size=speech.embedding_batch_size,

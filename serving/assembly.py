@@ -17,6 +17,7 @@ from serving.engines.speaker_segmentation import (
     SpeakerSegmentationOptions,
 )
 from serving.engines.voice_activity import VoiceActivityDetector
+from serving.engines.voice_grouping import VoiceGroupingEngine, VoiceGroupingOptions
 from serving.engines.wav2vec2_alignment import Wav2Vec2Aligner, Wav2Vec2Options
 from serving.engines.whisper import WhisperEngine, WhisperOptions
 from serving.model_entries import Role
@@ -97,17 +98,22 @@ def speaker_embedder(arguments: SpeechArguments) -> Any:
 def speaker_clusterer(arguments: SpeechArguments) -> Any:
     """Agglomerative clustering."""
     if arguments.engines == "fake":
-        return fake.FakeSpeakerClusterer()
+        return fake.FakeSpeakerClusterer(arguments.embedding_model)
     model = catalogue.diarization(arguments.diarization_model)
     return SpeakerClusteringEngine(
         SpeakerClusteringOptions(
             threshold=model.threshold,
             min_cluster_size=model.min_cluster_size,
             method=model.method,
-            embedding_model=model.embedding_model,
+            embedding_model=arguments.embedding_model,
             max_clustered_embeddings=arguments.max_clustered_embeddings,
         )
     )
+
+
+def voice_grouping(arguments: SpeechArguments) -> VoiceGroupingEngine:
+    """Build the clustering of a library, real always: it has no weights."""
+    return VoiceGroupingEngine(VoiceGroupingOptions(threads=arguments.threads))
 
 
 BUILDERS: Mapping[str, Builder] = {

@@ -193,6 +193,17 @@ class ServeSpeakerClusterer(_Role):
         )
         return diarization
 
+    async def group(
+        self,
+        voices: ports.Voiceprints,
+        recordings: ports.Numbers,
+        apart: ports.Numbers,
+        threshold: float,
+    ) -> ports.Numbers:
+        """Which voices are one person's."""
+        groups: ports.Numbers = await self._call("group", voices, recordings, apart, threshold)
+        return groups
+
 
 def create_ports(handles: Mapping[str, Handle], timeout_seconds: float) -> ports.Ports:
     """The ports over the handles of each role."""

@@ -106,10 +106,11 @@ class InProcessAligner:
 class InProcessDiarization:
     """The three diarization ports over their engines."""
 
-    def __init__(self, segmenter: Any, embedder: Any, clusterer: Any) -> None:
+    def __init__(self, segmenter: Any, embedder: Any, clusterer: Any, grouping: Any) -> None:
         self._segmenter = segmenter
         self._embedder = embedder
         self._clusterer = clusterer
+        self._grouping = grouping
 
     async def segment(self, spans: Sequence[Pcm]) -> list[SpanSegmentation]:
         """Local speakers of each span."""
@@ -131,6 +132,19 @@ class InProcessDiarization:
         )
         return diarization
 
+    async def group(
+        self,
+        voices: ports.Voiceprints,
+        recordings: ports.Numbers,
+        apart: ports.Numbers,
+        threshold: float,
+    ) -> ports.Numbers:
+        """Which voices are one person's."""
+        groups: ports.Numbers = await asyncio.to_thread(
+            self._grouping.group, voices, recordings, apart, threshold
+        )
+        return groups
+
 
 def create_ports(arguments: SpeechArguments) -> ports.Ports:
     """Load every engine here and put the ports over them."""
@@ -138,7 +152,8 @@ def create_ports(arguments: SpeechArguments) -> ports.Ports:
     for engine in engines:
         engine.load()
     decoder, transcriber, aligner, segmenter, embedder, clusterer = engines
-    diarization = InProcessDiarization(segmenter, embedder, clusterer)
+    grouping = assembly.voice_grouping(arguments)
+    diarization = InProcessDiarization(segmenter, embedder, clusterer, grouping)
     return ports.Ports(
         InProcessPreparer(decoder),
         InProcessTranscriber(transcriber, arguments.batch_size),

@@ -123,8 +123,8 @@ class DiarizationModel:
     threshold: float
     """Euclidean distance of unit vectors at which clusters are no longer merged."""
     min_cluster_size: int
-    embedding_model: str
-    """Identity of the vectors: those of different models cannot be compared."""
+    voiceprints: str
+    """What the vectors are called; `serving.catalogue.voiceprint_model` adds of which weights."""
     method: str = "centroid"
 
 
@@ -344,7 +344,7 @@ MODELS: tuple[Model, ...] = PACKAGED + INSTALLED + HUB
 
 DIARIZATION = (
     # The threshold is the middle of what finds the speakers of pyannote's sample (0.6 to 0.95).
-    DiarizationModel("campplus", "segmentation-3.0", "campplus", 0.85, 12, "campplus-zh-en-192"),
+    DiarizationModel("campplus", "segmentation-3.0", "campplus", 0.85, 12, "campplus-zh-en-common"),
     # The hyper-parameters are those that pyannote publishes with the pipeline.
     DiarizationModel(
         "pyannote/speaker-diarization-3.1",
@@ -352,6 +352,6 @@ DIARIZATION = (
         "pyannote/wespeaker-voxceleb-resnet34-LM",
         0.7045654963945799,
         12,
-        "wespeaker-voxceleb-resnet34-LM-256",
+        "wespeaker-voxceleb-resnet34-LM",
     ),
 )

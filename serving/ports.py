@@ -35,6 +35,9 @@ from serving.speech import (
 Embeddings = npt.NDArray[np.float32]
 """Shape (chunks, local speakers, dimension); NaN where a local speaker has too little speech."""
 
+Voiceprints = npt.NDArray[np.float32]
+Numbers = npt.NDArray[np.int32]
+
 
 class Preparer(Protocol):
     """Reads media in a sandbox."""
@@ -95,7 +98,7 @@ class SpeakerEmbedder(Protocol):
 
 
 class SpeakerClusterer(Protocol):
-    """Vectors of a whole recording to speakers."""
+    """Vectors of a whole recording to speakers; speakers of a whole library to persons."""
 
     async def cluster(
         self,
@@ -104,6 +107,19 @@ class SpeakerClusterer(Protocol):
         bounds: SpeakerBounds,
     ) -> Diarization:
         """Who spoke when in the whole recording; spans in order."""
+        ...
+
+    async def group(
+        self, voices: Voiceprints, recordings: Numbers, apart: Numbers, threshold: float
+    ) -> Numbers:
+        """Which voices of a library are one person's: the number of each one's group, -1 for alone.
+
+        Args:
+            voices: unit vectors of one model, (n, dimension).
+            recordings: of each voice, (n,); voices of one recording are never in one group.
+            apart: pairs of indices that are never in one group, (k, 2).
+            threshold: the least mean cosine of groups that are joined.
+        """
         ...
 
 

@@ -166,12 +166,16 @@ class SpanSegmentation:
 
 @dataclass(frozen=True, slots=True)
 class Diarization:
-    """Who spoke when. `exclusive_turns` never overlap; `embeddings` has one vector per speaker."""
+    """Who spoke when. `exclusive_turns` never overlap."""
 
     turns: tuple[SpeakerTurn, ...]
     exclusive_turns: tuple[SpeakerTurn, ...]
     embeddings: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """A unit vector per speaker; none of one who is never heard alone for long enough."""
     embedding_model: str = ""
+    """Identity of the weights that made them: vectors of different ones cannot be compared."""
+    clean_seconds: Mapping[str, float] = field(default_factory=dict)
+    """Seconds in which only this speaker speaks."""
 
     @property
     def speakers(self) -> tuple[str, ...]:

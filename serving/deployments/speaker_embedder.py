@@ -1,5 +1,7 @@
 """SpeakerEmbedder: vectors of local speakers, one span per call, batched over files."""
 
+from typing import Any
+
 from serving.arguments import SpeechArguments
 from serving.deployments.base import EngineReplica
 from serving.deployments.batching import Batcher
@@ -24,6 +26,11 @@ class SpeakerEmbedder(EngineReplica):
             stuck_seconds=arguments.stuck_batch_seconds,
         )
         self.batchers = {"embed": self._embed}
+        self._embedding_model = arguments.embedding_model
+
+    async def stats(self) -> dict[str, Any]:
+        """What every replica tells, and the identity of its voiceprints."""
+        return {**await super().stats(), "embedding_model": self._embedding_model}
 
     async def embed(self, span: tuple[Pcm, SpanSegmentation]) -> Embeddings:
         """One vector per chunk and local speaker."""

@@ -24,6 +24,7 @@ from serving.speech import (
     Word,
     WordTiming,
 )
+from serving.voiceprints import clean_seconds, mean_voiceprint
 
 WORDS = [
     "alpha",
@@ -44,6 +45,8 @@ LANGUAGES = frozenset({"en", "de", "es", "fr", "zh"})
 CHUNK_SECONDS = 10.0
 STEP_SECONDS = 1.0
 FRAMES = 100
+DIRECTION = 16
+"""Numbers of a voiceprint beside the two that say which voice it is."""
 AUDIBLE = 50
 """Mean absolute sample above which a stretch counts as speech."""
 PACE = "RAYSCRIBE_FAKE_SECONDS"
@@ -138,29 +141,46 @@ class FakeSpeakerSegmenter:
 
 
 class FakeSpeakerEmbedder:
-    """Two voices: loud chunks are one, quiet chunks the other."""
+    """Two voices: loud seconds are one, quiet ones the other. A direction for each second.
+
+    The first two numbers say which voice, the rest is the direction: the same sound, to the sample
+    and on whole seconds, has the same in every recording, and another sound has another.
+    """
 
     def load(self) -> None:
         """Nothing to load."""
 
     def embed(self, spans: Sequence[tuple[Pcm, SpanSegmentation]]) -> list[npt.NDArray[np.float32]]:
-        """One vector per chunk."""
+        """One vector per chunk and local speaker; of the seconds up to the next chunk."""
         return [self._one(audio, segmentation) for audio, segmentation in spans]
 
     @staticmethod
     def _one(audio: Pcm, segmentation: SpanSegmentation) -> npt.NDArray[np.float32]:
-        step = int(segmentation.step_seconds * SAMPLE_RATE)
-        loud = 10 * AUDIBLE
-        vectors = np.zeros((len(segmentation.activity), 1, 2), dtype=np.float32)
-        for index in range(len(vectors)):
-            piece = audio[index * step : (index + 1) * step]
-            voice = int(len(piece) > 0 and np.abs(piece.astype(np.int32)).mean() > loud)
-            vectors[index, 0, voice] = 1.0
+        chunks, frames, speakers = segmentation.activity.shape
+        vectors = np.full((chunks, speakers, 2 + DIRECTION), np.nan, dtype=np.float32)
+        step, per_second = int(segmentation.step_seconds), int(frames / segmentation.chunk_seconds)
+        seconds = segmentation.activity[:, : step * per_second].reshape(
+            chunks, step, per_second, speakers
+        )
+        for chunk, speaker in np.argwhere(seconds.any(axis=(1, 2))).tolist():
+            heard = np.flatnonzero(seconds[chunk, :, :, speaker].any(axis=1))
+            voices = [_voice_of(audio, chunk * step + second) for second in heard.tolist()]
+            vectors[chunk, speaker] = np.mean(voices, axis=0)
         return vectors
+
+
+def _voice_of(audio: Pcm, second: int) -> npt.NDArray[np.float32]:
+    piece = audio[second * SAMPLE_RATE : (second + 1) * SAMPLE_RATE]
+    loud = len(piece) > 0 and np.abs(piece.astype(np.int32)).mean() > 10 * AUDIBLE
+    direction = np.frombuffer(_digest(piece), dtype=np.uint8)[:DIRECTION] - np.float32(127.5)
+    return np.concatenate([np.eye(2, dtype=np.float32)[int(loud)], direction])
 
 
 class FakeSpeakerClusterer:
     """Joins the chunks of one voice into turns."""
+
+    def __init__(self, embedding_model: str = "fake") -> None:
+        self._embedding_model = embedding_model
 
     def load(self) -> None:
         """Nothing to load."""
@@ -173,19 +193,25 @@ class FakeSpeakerClusterer:
     ) -> Diarization:
         """Turns from each chunk's first second, at most `bounds` voices."""
         activity = np.concatenate([item.activity for item in segmentations])
-        voices = np.concatenate(list(embeddings))[:, 0].argmax(axis=1)
+        vectors = np.concatenate(list(embeddings))[:, 0]
         limit = bounds.exact or bounds.maximum
+        voices = np.minimum(vectors[:, :2].argmax(axis=1), limit - 1)
         turns: list[SpeakerTurn] = []
         first = max(1, int(FRAMES * STEP_SECONDS / CHUNK_SECONDS))
-        for index, voice in enumerate(voices):
-            if not activity[index, :first].any():
-                continue
-            label = f"SPEAKER_{min(int(voice), limit - 1):02d}"
+        audible = activity[:, :first].any(axis=(1, 2))
+        for index in np.flatnonzero(audible).tolist():
+            label = f"SPEAKER_{voices[index]:02d}"
             start, end = index * STEP_SECONDS, (index + 1) * STEP_SECONDS
             if turns and turns[-1].speaker == label and turns[-1].end == start:
                 turns[-1] = SpeakerTurn(turns[-1].start, end, label)
             else:
                 turns.append(SpeakerTurn(start, end, label))
-        labels = sorted({turn.speaker for turn in turns})
-        vectors = {label: tuple(np.eye(2)[int(label[-2:]) % 2].tolist()) for label in labels}
-        return Diarization(tuple(turns), tuple(turns), vectors, "fake")
+        means = {
+            f"SPEAKER_{voice:02d}": mean_voiceprint(vectors[own], np.ones(own.sum()))
+            for voice in range(2)
+            if (own := audible & (voices == voice)).any()
+        }
+        found = {label: mean for label, mean in means.items() if mean is not None}
+        return Diarization(
+            tuple(turns), tuple(turns), found, self._embedding_model, clean_seconds(turns)
+        )

@@ -1,8 +1,10 @@
 """Speakers of a whole recording, from the local speakers of its chunks and their embeddings.
 
-Follows `SpeakerDiarization.apply` of pyannote.audio 4.0.7 and gives its result. Two things are our
-own: the number of clustered points is bounded, and the last step is computed without the array of
-(chunks, frames, speakers) floats that pyannote needs, which is gigabytes for long recordings.
+Follows `SpeakerDiarization.apply` of pyannote.audio 4.0.7 and gives its turns. Three things are our
+own: the number of clustered points is bounded; the last step is computed without the array of
+(chunks, frames, speakers) floats that pyannote needs, which is gigabytes for long recordings; and a
+speaker's embedding is the mean of all of its vectors, by how long it speaks alone in each, where
+pyannote gives the centroid of those that were clustered, a second of speech as much as ten.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +17,7 @@ import numpy.typing as npt
 from serving.engines import pyannote_model
 from serving.ports import Embeddings
 from serving.speech import Diarization, SpanSegmentation, SpeakerBounds, SpeakerTurn
+from serving.voiceprints import clean_seconds, mean_voiceprint
 
 SILENT = -2
 """Cluster of a local speaker who never speaks; pyannote's number."""
@@ -72,24 +75,27 @@ class SpeakerClusteringEngine:
     ) -> Diarization:
         """Find who spoke when; spans in order. Without speech: no turns.
 
-        A speaker of whom no vector is usable (all too short) has turns but no embedding.
+        A speaker of whom no vector is usable (too short, never alone) has turns but no embedding.
         """
         if not any(segmentation.activity.any() for segmentation in segmentations):
             return Diarization((), (), embedding_model=self.options.embedding_model)
         activity = np.concatenate([segmentation.activity for segmentation in segmentations])
         timeline = _Timeline(segmentations[0])
-        hard, centroids = self._assign(timeline, activity, np.concatenate(embeddings), bounds)
+        vectors = np.concatenate(embeddings)
+        hard = self._assign(timeline, activity, vectors, bounds)
         hard[~activity.any(axis=1)] = SILENT
         count = np.minimum(timeline.count(activity), bounds.exact or bounds.maximum)
         heard = _heard(timeline, activity, hard, len(count))
         turns = timeline.turns(_loudest(heard, count))
         exclusive = timeline.turns(_loudest(heard, np.minimum(count, 1)))
         labels = _labels(turns)
+        named = _named(turns, labels)
         return Diarization(
-            _named(turns, labels),
+            named,
             _named(exclusive, labels),
-            _vectors(labels, centroids),
+            _voiceprints(labels, hard, vectors, _frames_alone(activity)),
             self.options.embedding_model,
+            clean_seconds(named),
         )
 
     def _assign(
@@ -98,8 +104,8 @@ class SpeakerClusteringEngine:
         activity: Activity,
         embeddings: Embeddings,
         bounds: SpeakerBounds,
-    ) -> tuple[Clusters, npt.NDArray[np.float32]]:
-        """Give every local speaker a cluster; and the centroids, (clusters, dimension).
+    ) -> Clusters:
+        """Give every local speaker a cluster.
 
         The steps of pyannote's `BaseClustering.__call__`, with a sample in place of all points.
         """
@@ -113,11 +119,10 @@ class SpeakerClusteringEngine:
             len(points), bounds.exact, bounds.minimum, bounds.maximum
         )
         if maximum < 2:
-            everyone = np.zeros(embeddings.shape[:2], dtype=np.int64)
-            return everyone, points.mean(axis=0, keepdims=True) if len(points) else points
+            return np.zeros(embeddings.shape[:2], dtype=np.int64)
         clusters = clustering.cluster(points, minimum, maximum, number)
-        hard, _, centroids = clustering.assign_embeddings(embeddings, chunks, speakers, clusters)
-        return hard, centroids
+        hard: Clusters = clustering.assign_embeddings(embeddings, chunks, speakers, clusters)[0]
+        return hard
 
 
 class _Timeline:
@@ -214,12 +219,25 @@ def _named(turns: Turns, labels: Mapping[int, str]) -> tuple[SpeakerTurn, ...]:
     return tuple(SpeakerTurn(start, end, labels[cluster]) for start, end, cluster in turns)
 
 
-def _vectors(
-    labels: Mapping[int, str], centroids: npt.NDArray[np.float32]
+def _frames_alone(activity: Activity) -> npt.NDArray[np.int64]:
+    """In how many frames each local speaker of a chunk speaks alone; (chunks, local speakers)."""
+    alone = activity.sum(axis=2, dtype=np.uint8) == 1
+    # einsum casts block by block: a product of these arrays would be as large as the activity.
+    counts: npt.NDArray[np.int64] = np.einsum("cfs,cf->cs", activity, alone, dtype=np.int64)
+    return counts
+
+
+def _voiceprints(
+    labels: Mapping[int, str],
+    hard: Clusters,
+    vectors: Embeddings,
+    weights: npt.NDArray[np.int64],
 ) -> dict[str, tuple[float, ...]]:
-    """Give each label its cluster's centroid, where it has a finite one."""
-    return {
-        label: tuple(centroids[cluster].tolist())
-        for cluster, label in labels.items()
-        if cluster < len(centroids) and np.isfinite(centroids[cluster]).all()
-    }
+    """Average the vectors of each label's local speakers, where any is usable."""
+    found = {}
+    for cluster, label in labels.items():
+        members = hard == cluster
+        voiceprint = mean_voiceprint(vectors[members], weights[members])
+        if voiceprint is not None:
+            found[label] = voiceprint
+    return found

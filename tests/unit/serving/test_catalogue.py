@@ -1,5 +1,6 @@
 """The catalogue: every name leads somewhere, and what cannot work is refused with the reason."""
 
+import json
 import re
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from rayscribe.models import models
 from serving.catalogue import choose, chosen, defaults, diarization, find, location, resolve
 from serving.errors import ModelUnavailable
 from serving.model_entries import DIARIZATION, MODELS, Model, Role, Wheels
+from serving.weights import voiceprint_model
 
 
 def speech(**values) -> SpeechSettings:
@@ -48,7 +50,29 @@ def test_auto_follows_the_machine():
 
 
 def test_vectors_of_different_models_have_different_identities():
-    assert len({model.embedding_model for model in DIARIZATION}) == len(DIARIZATION)
+    assert len({model.voiceprints for model in DIARIZATION}) == len(DIARIZATION)
+
+
+def test_the_identity_of_vectors_names_the_weights(tmp_path: Path):
+    assert voiceprint_model("campplus", tmp_path) == "campplus-zh-en-common@92f29b94"
+
+
+def test_the_identity_of_unpinned_weights_is_that_of_the_fetched_ones(tmp_path: Path):
+    (voices,) = [model for model in DIARIZATION if model.name.startswith("pyannote/")]
+    model = find(voices.embedding, Role.speaker_embedding)
+    with pytest.raises(ModelUnavailable, match="rayscribe models --fetch"):
+        voiceprint_model(voices.name, tmp_path)
+    folder = tmp_path / model.folder
+    folder.mkdir()
+    for name in model.files:
+        (folder / name).touch()
+    made_from = f"{model.source} {model.conversion}"
+    noted = {"source": made_from, "files": {"model.safetensors": "0123456789abcdef"}}
+    (folder / "checksums.json").write_text(json.dumps(noted))
+    assert voiceprint_model(voices.name, tmp_path) == f"{voices.voiceprints}@01234567"
+    (folder / "checksums.json").write_text(json.dumps({**noted, "source": "something else"}))
+    with pytest.raises(ModelUnavailable, match="rayscribe models --fetch"):
+        voiceprint_model(voices.name, tmp_path)
 
 
 def test_a_hub_repository_is_a_name_too():
