@@ -14,6 +14,8 @@ EVENTS = "rayscribe_events"
 """`<user id> <sequence>`: this user has a new event."""
 PROGRESS = "rayscribe_progress"
 """`<user id> <task id>`: this task's row tells a new progress."""
+OUTBOX = "rayscribe_outbox"
+"""Work for another store is due at once."""
 
 
 async def notify(session: AsyncSession, channel: str, payload: str = "") -> None:

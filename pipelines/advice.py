@@ -83,6 +83,7 @@ ADVICE: Mapping[str, Advice] = {
         suggestions=(
             "Cut the recording into shorter files, and upload each.",
             "Ask an operator to raise RAYSCRIBE_MAX_AUDIO_SECONDS, then retry the file.",
+            "Of a person's clip, send a part: RAYSCRIBE_VOICES_MAX_ENROLMENT_SECONDS limits it.",
         ),
     ),
     "decoder_limit": Advice(
@@ -94,6 +95,22 @@ ADVICE: Mapping[str, Advice] = {
             "Leave the video out: only the sound is transcribed.",
             "Ask an operator to raise the decoder's limits, then retry the file.",
         ),
+    ),
+    "enrolment_unclear": Advice(
+        ErrorCategory.file_quality,
+        "The clip is not one in which one person speaks alone for long enough.",
+        retryable=False,
+        suggestions=(
+            "Cut out some seconds in which nobody else speaks, without music, and send that.",
+            "Send a longer clip if the person says little in this one.",
+            "Assign a voice of a transcribed recording to the person instead.",
+        ),
+    ),
+    "not_found": Advice(
+        ErrorCategory.processing_error,
+        "What the task was about was deleted before the task was done.",
+        retryable=False,
+        suggestions=("Send the clip again if it was deleted by mistake.",),
     ),
     "language_unsupported": Advice(
         ErrorCategory.processing_error,
@@ -249,6 +266,15 @@ ADVICE: Mapping[str, Advice] = {
         "You have this recording already: the same bytes, or the same address.",
         retryable=False,
         suggestions=("Use the file that is there, or delete it and send the address again.",),
+    ),
+    "too_many_voices": Advice(
+        ErrorCategory.processing_error,
+        "You have more voices without a name than are grouped at a time.",
+        retryable=False,
+        suggestions=(
+            "Name voices, or delete files that are not needed, then group the rest.",
+            "Ask an operator to raise RAYSCRIBE_VOICES_MAX_CLUSTERED_VOICES.",
+        ),
     ),
     "queue_full": Advice(
         ErrorCategory.processing_error,

@@ -24,6 +24,7 @@ def build(_arguments: dict[str, Any]) -> Application:
         diarization=arguments.diarization_model,
         alignment=arguments.alignment_model,
         beam_size=arguments.beam_size,
+        embedding=arguments.embedding_model,
     )
     runner = serve.deployment(
         name="Runner", user_config={}, **deployment_options(Role.runner, settings, gpus)

@@ -2,42 +2,25 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
 from enum import StrEnum
-from typing import Any
 
 import structlog
 
-from cluster.settings import MaintenanceSettings, RunnerSettings, SpeechSettings
-from db.engine import Sessions, session_scope
+from db.engine import session_scope
 from db.errors import FenceLost, StoreError, StoreUnavailable
-from db.models import MediaFile, Task, TaskKind
-from db.objects.port import ObjectStore
-from pipelines import leftovers, online, persist, queue
-from pipelines.checkpoints import StoredCheckpoints
-from pipelines.downloads.work import DownloadParts, Work
+from db.models import MediaFile, Task
+from pipelines import leftovers, queue
 from pipelines.errors import FileExists, IllegalTransition, QueueFull, TaskFailed
-from pipelines.pace import Pace
-from pipelines.plan import SHARE, plan
-from pipelines.progress import ProgressMeter
+from pipelines.job import Job, RunnerParts, Shared
+from pipelines.kinds import WORK
 from pipelines.queue import Claim
-from pipelines.recordings import RecordingAudio
-from pipelines.slots import FairSlots
-from pipelines.stages.base import Context, Models, Options, Recording
 from pipelines.task_state import TERMINAL, Failure
 from serving.errors import SpeechError
-from serving.ports import Ports
-from serving.speech import MediaSource, SpeakerBounds
 
 log = structlog.get_logger(__name__)
 
-SOURCE_URL_LIFETIME = timedelta(hours=6)
 UNEXPECTED = "processing_error"
-SPANS = "diarize"
-"""The stage whose parts are spans: ten times as long as windows, so fewer are under way."""
 
 
 class Interruption(StrEnum):
@@ -46,45 +29,6 @@ class Interruption(StrEnum):
     drain = "drain"
     cancelled = "cancelled"
     lost = "lost"
-
-
-@dataclass(frozen=True, slots=True)
-class RunnerParts:
-    """What a runner works with."""
-
-    sessions: Sessions
-    objects: ObjectStore
-    ports: Ports
-    models: Models
-    settings: RunnerSettings
-    speech: SpeechSettings
-    database_url: str
-    block_seconds: int
-    max_audio_seconds: float
-    maintenance: MaintenanceSettings
-    downloads: DownloadParts
-
-
-@dataclass(slots=True)
-class Shared:
-    """What the attempts of a runner share: places, and how fast things go."""
-
-    windows: FairSlots
-    spans: FairSlots
-    pace: Pace
-
-    @classmethod
-    def of(cls, settings: RunnerSettings) -> "Shared":
-        """As the operator set it."""
-        return cls(
-            FairSlots(settings.max_outstanding_windows, settings.lane_patience),
-            FairSlots(settings.max_outstanding_spans, settings.lane_patience),
-            Pace(settings.stage_base_seconds, settings.stage_slack),
-        )
-
-    def slots(self, stage: str) -> FairSlots:
-        """The places that count for a stage."""
-        return self.spans if stage == SPANS else self.windows
 
 
 @dataclass(slots=True)
@@ -194,39 +138,14 @@ class Attempt:
                 return
 
     async def _run(self) -> None:
-        if self.task.kind is TaskKind.transcription:
-            await self._transcribe()
-        else:
-            await self._download()
+        task = self.task
+        file_id = str(task.media_file_id) if task.media_file_id else None
+        log.info("task started", kind=task.kind, attempt=task.attempt, file_id=file_id)
+        await WORK[task.kind](self._job)
 
-    async def _download(self) -> None:
-        log.info("download started", attempt=self.task.attempt)
-        parts = self.parts
-        await Work(
-            self.task, parts.downloads, parts.sessions, parts.objects, parts.ports.preparer
-        ).run()
-
-    async def _transcribe(self) -> None:
-        async with session_scope(self.parts.sessions) as session:
-            file = await session.get_one(MediaFile, self.task.media_file_id)
-            await leftovers.note(
-                session, self._audio(file).prefix, leftovers.KeptWhile.task_active, file.id
-            )
-        log.info("task started", attempt=self.task.attempt, file_id=str(file.id))
-        async with self._context(file) as context:
-            options = options_of(self.task.options, self.parts.speech)
-            url = await self.parts.objects.presign_get(file.object_key, SOURCE_URL_LIFETIME)
-            recording = Recording(file.sha256, MediaSource(url, file.size_bytes), options)
-            recording = await online.run(recording, plan(options), context)
-        thumbnail = await self._keep_thumbnail(file, recording)
-        async with session_scope(self.parts.sessions) as session:
-            await persist.publish(session, self.held, recording, self.parts.models, thumbnail)
-        log.info("task completed", segments=len(recording.segments))
-
-    def _audio(self, file: MediaFile) -> RecordingAudio:
-        # A task's own: what one leaves behind is not pulled away under the next.
-        prefix = f"{file.object_key}.recording/{self.task.id}"
-        return RecordingAudio(self.parts.objects, prefix, self.parts.block_seconds)
+    @property
+    def _job(self) -> Job:
+        return Job(self.task, self.parts, self.shared, self.last)
 
     async def _clean_up_or_leave(self) -> None:
         try:
@@ -236,70 +155,13 @@ class Attempt:
 
     async def _clean_up(self) -> None:
         """Drop the decoded audio of a task that has ended; one that goes on needs it."""
-        if self.task.kind is not TaskKind.transcription:
+        if self.task.media_file_id is None:
             return
         async with session_scope(self.parts.sessions) as session:
             task = await session.get(Task, self.task.id)
             file = await session.get(MediaFile, self.task.media_file_id)
         if task is not None and task.state in TERMINAL and file is not None:
-            audio = self._audio(file)
+            audio = self._job.audio(file)
             await audio.delete()
             async with session_scope(self.parts.sessions) as session:
                 await leftovers.forget(session, audio.prefix)
-
-    async def _keep_thumbnail(self, file: MediaFile, recording: Recording) -> str | None:
-        if recording.preparation is None or recording.preparation.thumbnail is None:
-            return None
-        key = f"{file.object_key}.thumbnail.jpg"
-        await self.parts.objects.put(key, recording.preparation.thumbnail, "image/jpeg")
-        return key
-
-    @asynccontextmanager
-    async def _context(self, file: MediaFile) -> AsyncIterator[Context]:
-        settings = self.parts.settings
-
-        async def write(stage: str, progress: float, eta_seconds: float | None) -> None:
-            async with session_scope(self.parts.sessions) as session:
-                await queue.report(
-                    session, self.held, stage=stage, progress=progress, eta_seconds=eta_seconds
-                )
-
-        windows = asyncio.Semaphore(settings.max_outstanding_windows_per_task)
-        spans = asyncio.Semaphore(settings.max_outstanding_spans_per_task)
-
-        @asynccontextmanager
-        async def slot(stage: str) -> AsyncIterator[None]:
-            shared = self.shared.slots(stage).take(self.task.user_id, self.task.lane)
-            async with spans if stage == SPANS else windows, shared:
-                yield
-
-        meter = ProgressMeter(SHARE, write)
-        async with meter.running():
-            yield Context(
-                ports=self.parts.ports,
-                models=self.parts.models,
-                audio=self._audio(file),
-                checkpoints=StoredCheckpoints(self.parts.sessions, self.held, file.id),
-                progress=meter,
-                pace=self.shared.pace,
-                slot=slot,
-                audio_seconds=self.task.audio_seconds or self.parts.max_audio_seconds,
-                last_attempt=self.last,
-                retries=settings.window_retries,
-            )
-
-
-def options_of(stored: dict[str, Any], defaults: SpeechSettings) -> Options:
-    """A task's options as the API stored them; what it left out follows the installation's."""
-    low, high = stored.get("min_speakers"), stored.get("max_speakers")
-    bounds = SpeakerBounds(
-        minimum=low or min(defaults.min_speakers, high or defaults.min_speakers),
-        maximum=high or max(defaults.max_speakers, low or defaults.max_speakers),
-        exact=stored.get("num_speakers"),
-    )
-    return Options(
-        language=stored.get("language") or defaults.whisper_language,
-        task=stored.get("task") or "transcribe",
-        speakers=bounds,
-        diarize=stored.get("diarize", True),
-    )

@@ -33,6 +33,9 @@ HOUR = 3600.0
 COST: ColumnElement[float] = func.greatest(Task.audio_seconds, MIN_SECONDS)
 """What a task counts for: `pipelines.schedule` charges as much."""
 WAITS = Task.state == TaskState.queued
+ARRIVES = WAITS & Task.kind.not_in((TaskKind.voiceprints, TaskKind.enrolment, TaskKind.clustering))
+"""What counts against the limits. Work on what is here already, such as the voices of all files
+after a change of model, keeps no new recording out."""
 
 
 async def admit(
@@ -93,7 +96,7 @@ async def _waiting_seconds(session: AsyncSession, user_id: uuid.UUID) -> tuple[f
     """Audio that waits: this user's, and everybody's."""
     mine = func.sum(COST).filter(Task.user_id == user_id)
     row = await session.execute(
-        select(func.coalesce(mine, 0.0), func.coalesce(func.sum(COST), 0.0)).where(WAITS)
+        select(func.coalesce(mine, 0.0), func.coalesce(func.sum(COST), 0.0)).where(ARRIVES)
     )
     own, everybody = row.one()
     return own, everybody
@@ -103,7 +106,7 @@ async def _served_beside(session: AsyncSession, user_id: uuid.UUID, seconds: flo
     """Audio of others that is done while so much of this user's is: users share evenly."""
     theirs = (
         select(func.sum(COST).label("seconds"))
-        .where(WAITS, Task.user_id != user_id)
+        .where(ARRIVES, Task.user_id != user_id)
         .group_by(Task.user_id)
         .subquery()
     )

@@ -12,8 +12,9 @@ from cluster.logs import configure
 from cluster.settings import Settings
 from db.engine import create_engine, create_sessions
 from db.objects.s3 import S3Objects
-from pipelines.attempt import RunnerParts
+from db.vectors.create import create_vector_store
 from pipelines.downloads.work import DownloadParts
+from pipelines.job import RunnerParts
 from pipelines.runner import Runner as TaskRunner
 from pipelines.stages.base import Models
 from serving.client import create_ports
@@ -29,13 +30,16 @@ class Runner:
         if settings.database.url is None:
             raise ValueError("DATABASE_URL is not set")
         self._engine = create_engine(settings.database)
+        sessions = create_sessions(self._engine)
         self._parts = RunnerParts(
-            sessions=create_sessions(self._engine),
+            sessions=sessions,
+            vectors=create_vector_store(settings.search, sessions),
             objects=S3Objects(settings.objects),
             ports=create_ports(handles, settings.runner.call_timeout_seconds),
             models=models,
             settings=settings.runner,
             speech=settings.speech,
+            voices=settings.voices,
             database_url=settings.database.url.get_secret_value(),
             block_seconds=settings.media.block_seconds,
             max_audio_seconds=settings.media.max_audio_seconds,
@@ -66,4 +70,5 @@ class Runner:
         """Serve calls this when the replica goes: give the work back."""
         if self._runner is not None:
             await self._runner.stop()
+        await self._parts.vectors.close()
         await self._engine.dispose()

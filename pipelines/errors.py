@@ -50,6 +50,10 @@ class EditRefused(PipelineError):
     """An edit of a transcript that cannot be made; the message says why."""
 
 
+class SpeakerRefused(PipelineError):
+    """What cannot be said of a speaker as things are; the message says why, and what can."""
+
+
 class FileExists(PipelineError):
     """The user has this recording already, or is fetching it; None: it is gone again."""
 

@@ -20,6 +20,7 @@ class Notice(StrEnum):
     file_deleted = "file_deleted"
     transcript_updated = "transcript_updated"
     speakers_updated = "speakers_updated"
+    speaker_clusters_updated = "speaker_clusters_updated"
 
 
 STAGE_MESSAGES = {
@@ -32,7 +33,9 @@ STAGE_MESSAGES = {
     "download": "Downloading.",
     "store": "Storing the recording.",
     "embed": "Computing voiceprints.",
+    "read": "Reading voiceprints.",
     "cluster": "Grouping voices.",
+    "write": "Storing the groups of voices.",
 }
 
 
@@ -114,3 +117,8 @@ def speakers_updated(
         "file_ids": [str(file_id) for file_id in file_ids[:MAX_FILES_TOLD]],
         "total_files": len(file_ids),
     }
+
+
+def clusters_updated(action: str, cluster_ids: Sequence[uuid.UUID]) -> Mapping[str, Any]:
+    """Data of `speaker_clusters_updated`: what a person did to which."""
+    return {"action": action, "cluster_ids": [str(cluster_id) for cluster_id in cluster_ids]}

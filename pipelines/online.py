@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,14 +11,20 @@ from pipelines.stages.base import Context, Recording, Stage, together
 from serving.errors import DeadlineExceeded, SpeechError
 
 
-async def run(recording: Recording, steps: Sequence[Step], context: Context) -> Recording:
+async def run(
+    recording: Recording,
+    steps: Sequence[Step],
+    context: Context,
+    optional: Collection[str] = OPTIONAL,
+) -> Recording:
     """The recording with what every stage added.
 
     Raises the error of the first stage that failed, its sisters cancelled; a failed optional stage
     only leaves a note.
     """
     for step in steps:
-        for change in await together(_run(stage, recording, context) for stage in step):
+        work = (_run(stage, recording, context, optional) for stage in step)
+        for change in await together(work):
             notes = recording.notes + tuple(change.get("notes", ()))
             timings = {**recording.timings, **change.get("timings", {})}
             changes = {**change, "notes": notes, "timings": timings}
@@ -26,12 +32,14 @@ async def run(recording: Recording, steps: Sequence[Step], context: Context) -> 
     return recording
 
 
-async def _run(stage: Stage, recording: Recording, context: Context) -> Mapping[str, Any]:
+async def _run(
+    stage: Stage, recording: Recording, context: Context, optional: Collection[str]
+) -> Mapping[str, Any]:
     try:
         return await _timed(stage, recording, context)
     except SpeechError as error:
         # What may pass is worth another attempt of the task; the checkpoints make it cheap.
-        if stage.name not in OPTIONAL or (error.retryable and not context.last_attempt):
+        if stage.name not in optional or (error.retryable and not context.last_attempt):
             raise
         return {"notes": (f"{stage.name} failed: {error.message}",)}
 

@@ -6,20 +6,38 @@ of a restored backup, or of a fault nobody thought of, is found here.
 
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.engine import Sessions, session_scope
 from db.objects.port import ListedObject, ObjectStore
 from db.queries import oversight
 
-ROOTS = ("media/", "uploads/")
+UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+Question = Callable[[AsyncSession, Collection[uuid.UUID]], Awaitable[set[uuid.UUID]]]
+"""Which of these ids are still needed."""
+
+
+class Root(NamedTuple):
+    """Keys that begin alike. What looks otherwise is somebody else's and stays."""
+
+    key: re.Pattern[str]
+    """As db.objects.keys makes them; `id` is that of the row which needs the object."""
+    needed: Question
+
+
+ROOTS: Mapping[str, Root] = {
+    "enrolments/": Root(
+        re.compile(rf"enrolments/{UUID}/{UUID}/(?P<id>{UUID})"), oversight.known_enrolments
+    ),
+    "media/": Root(re.compile(rf"media/{UUID}/(?P<id>{UUID})/.+"), oversight.known_files),
+    "uploads/": Root(re.compile(rf"uploads/{UUID}/(?P<id>{UUID})/.+"), oversight.open_uploads),
+}
 """In order of keys."""
-# As db.objects.keys makes them; what looks otherwise is somebody else's and stays.
-KEY = re.compile(
-    r"(?:media|uploads)/[0-9a-f-]{36}/(?P<id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/.+"
-)
 
 
 @dataclass(slots=True)
@@ -77,13 +95,12 @@ async def _orphans(
 ) -> list[ListedObject]:
     old: list[tuple[ListedObject, uuid.UUID]] = []
     for item in page:
-        match = KEY.fullmatch(item.key)
+        match = ROOTS[root].key.fullmatch(item.key)
         if match is None:
             found.unknown += 1
         elif item.modified_at < before:
             old.append((item, uuid.UUID(match["id"])))
     ids = {key for _, key in old}
-    question = oversight.known_files if root == "media/" else oversight.open_uploads
     async with session_scope(sessions) as session:
-        needed = await question(session, ids)
+        needed = await ROOTS[root].needed(session, ids)
     return [item for item, key in old if key not in needed]

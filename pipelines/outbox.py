@@ -43,17 +43,23 @@ async def _work(
     sessions: Sessions, handler: Handler, entry: OutboxEntry, settings: MaintenanceSettings
 ) -> None:
     error: str | None = None
+    what = {"destination": entry.destination, "subject": entry.subject}
     try:
         later = await handler(entry)
     except StoreError as failure:
-        error = str(failure)
-        pause = settings.outbox_retry_seconds * 2 ** min(entry.attempts - 1, 16)
-        later = timedelta(seconds=min(pause, MAX_PAUSE_SECONDS))
-        log.warning(
-            "a store is behind", destination=entry.destination, subject=entry.subject, error=error
-        )
+        error, later = str(failure), _pause(entry, settings)
+        log.warning("a store is behind", **what, error=error)
+    except Exception as failure:
+        # A fault of ours, or of what is stored: it stays for an operator, and stops no other entry.
+        error, later = f"{type(failure).__name__}: {failure}", _pause(entry, settings)
+        log.exception("work for a store failed unexpectedly", **what)
     async with session_scope(sessions) as session:
         if later is None:
             await outbox.done(session, entry)
         else:
             await outbox.postpone(session, entry, later, error)
+
+
+def _pause(entry: OutboxEntry, settings: MaintenanceSettings) -> timedelta:
+    seconds = settings.outbox_retry_seconds * 2 ** min(entry.attempts - 1, 16)
+    return timedelta(seconds=min(seconds, MAX_PAUSE_SECONDS))

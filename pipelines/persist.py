@@ -2,6 +2,7 @@
 
 import uuid
 
+import numpy as np
 from sqlalchemy import delete, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -12,8 +13,11 @@ from db.queries.edits import EditAction
 from pipelines import queue, task_state
 from pipelines.lines import word_rows
 from pipelines.queue import Claim
+from pipelines.speakers import handover, notes
+from pipelines.speakers.notes import About
 from pipelines.stages.base import Models, Recording
 from serving.speech import SpeakerTurn
+from serving.voiceprints import unit_rows
 
 NO_SPEECH = "No speech was found in this recording."
 
@@ -37,12 +41,17 @@ async def publish(
     if task.media_file_id is None:
         raise ValueError(f"task {task.id} has no file to publish to")
     file_id = task.media_file_id
+    left = await handover.take(session, task.user_id, file_id)
     version = await _make_room(session, file_id, task.user_id)
     transcript = _transcript(recording, models, file_id, version)
     speakers = {row.label: row for row in _speakers(recording, task.user_id, file_id)}
     session.add_all([transcript, *speakers.values()])
     await session.flush()
     session.add_all(_segments(recording, transcript.id, speakers))
+    if left is not None:
+        await handover.give(session, task.user_id, left, recording.diarization, speakers)
+    if left is not None or speakers:
+        await notes.note(session, About.file, file_id, task.user_id)
     await queue.write(
         session,
         task,
@@ -137,13 +146,20 @@ def _speakers(recording: Recording, user_id: uuid.UUID, file_id: uuid.UUID) -> l
             media_file_id=file_id,
             label=label,
             speech_seconds=total,
-            embedding=list(diarization.embeddings[label])
-            if label in diarization.embeddings
-            else None,
+            clean_seconds=diarization.clean_seconds.get(label, 0.0),
+            embedding=_unit(diarization.embeddings.get(label)),
             embedding_model=diarization.embedding_model,
         )
         for label, total in seconds.items()
     ]
+
+
+def _unit(embedding: tuple[float, ...] | None) -> list[float] | None:
+    """A voiceprint as it is kept; None also where it has no direction."""
+    if embedding is None:
+        return None
+    [unit], [usable] = unit_rows(np.array([embedding]))
+    return unit.tolist() if usable else None
 
 
 def _segments(

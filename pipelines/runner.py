@@ -11,10 +11,12 @@ import structlog
 
 from db.engine import session_scope
 from db.models import Destination, TaskState
-from db.notify import CANCEL, TASKS, listening
+from db.notify import CANCEL, OUTBOX, TASKS, listening
 from pipelines import leftovers, maintenance, outbox, queue, retention
-from pipelines.attempt import Attempt, Interruption, RunnerParts, Shared
+from pipelines.attempt import Attempt, Interruption
+from pipelines.job import RunnerParts, Shared
 from pipelines.queue import Claim
+from pipelines.speakers import sync
 
 log = structlog.get_logger(__name__)
 
@@ -30,6 +32,7 @@ class Runner:
         self._running: dict[Claim, Attempt] = {}
         self._wake = asyncio.Event()
         self._cancelled = asyncio.Event()
+        self._noted = asyncio.Event()
         self._shared = Shared.of(parts.settings)
         self._loops: list[asyncio.Task[None]] = []
         self._beaten_at = time.monotonic()
@@ -45,7 +48,8 @@ class Runner:
             self._claim_forever,
             self._beat_forever,
             self._listen_forever,
-            self._drain_outbox_forever,
+            self._sweep_objects_forever,
+            self._keep_vectors_forever,
             self._maintain_forever,
         )
         self._loops = [
@@ -105,7 +109,8 @@ class Runner:
         def told(payload: str) -> None:
             (self._cancelled if payload == CANCEL else self._wake).set()
 
-        async with listening(self._parts.database_url, {TASKS: told}) as connection:
+        channels = {TASKS: told, OUTBOX: lambda _: self._noted.set()}
+        async with listening(self._parts.database_url, channels) as connection:
             gone = asyncio.Event()
             connection.add_termination_listener(lambda _: gone.set())
             await gone.wait()
@@ -133,12 +138,23 @@ class Runner:
             elif states[held] is TaskState.cancelling:
                 attempt.interrupt(Interruption.cancelled)
 
-    async def _drain_outbox_forever(self) -> None:
-        settings, sessions = self._parts.maintenance, self._parts.sessions
-        handlers = {Destination.objects: leftovers.sweeper(sessions, self._parts.objects)}
+    async def _sweep_objects_forever(self) -> None:
+        parts, settings = self._parts, self._parts.maintenance
+        handlers = {Destination.objects: leftovers.sweeper(parts.sessions, parts.objects)}
         while True:
-            await outbox.drain(sessions, handlers, settings)
+            await outbox.drain(parts.sessions, handlers, settings)
             await asyncio.sleep(settings.outbox_poll_seconds)
+
+    # A loop of its own: while one store is away, the other one's work goes on.
+    async def _keep_vectors_forever(self) -> None:
+        parts, settings = self._parts, self._parts.maintenance
+        handlers = {Destination.vectors: sync.keeper(parts.sessions, parts.vectors, parts.voices)}
+        while True:
+            self._noted.clear()
+            await outbox.drain(parts.sessions, handlers, settings)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(settings.outbox_poll_seconds):
+                    await self._noted.wait()
 
     async def _maintain_forever(self) -> None:
         settings = self._parts.maintenance

@@ -12,8 +12,23 @@ from rayscribe.reset import reset
 from rayscribe.status import status
 from rayscribe.transcribe import transcribe
 from rayscribe.up import up
+from rayscribe.vectors import vectors
+from rayscribe.voiceprints import voiceprints
 
-COMMANDS = (up, down, status, transcribe, create_user, migrate, inspect, models, logs, reset)
+COMMANDS = (
+    up,
+    down,
+    status,
+    transcribe,
+    create_user,
+    migrate,
+    vectors,
+    voiceprints,
+    inspect,
+    models,
+    logs,
+    reset,
+)
 """Each command is a function of its own module, named as it is typed."""
 
 app = typer.Typer(

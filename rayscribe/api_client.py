@@ -199,6 +199,21 @@ class ApiClient:
         found: Mapping[str, Any] = self._data(self._ask("GET", f"/api/files/{file_id}/transcript"))
         return found
 
+    def voiceprints(self) -> Mapping[str, Any]:
+        """Which models' voiceprints there are; for administrators."""
+        found: Mapping[str, Any] = self._data(self._ask("GET", "/api/admin/voiceprints"))
+        return found
+
+    def reembed(self) -> Iterator[Mapping[str, Any]]:
+        """Queue what is of another model, request by request, until nothing is left to queue."""
+        while True:
+            queued: Mapping[str, Any] = self._data(
+                self._ask("POST", "/api/admin/voiceprints/reembed")
+            )
+            yield queued
+            if not queued["more"]:
+                return
+
     def export(self, file_id: str, form: str) -> str:
         """A transcript in one of the export formats."""
         answer = self._ask("GET", f"/api/files/{file_id}/exports/{form}")

@@ -21,6 +21,9 @@ class VoiceSettings(Group):
     """A voiceprint of less speech alone than this is stored, but not compared."""
     neighbours: Count = 20
     """Most voices of other files that a new one is matched with."""
+    profile_neighbours: Count = 500
+    """Most voices that a person's voiceprint is matched with when it changes, nearest first; voices
+    that come later find it by themselves."""
     high: Cosine | None = None
     """From here on two voices are taken for the same person's."""
     medium: Cosine | None = None
@@ -30,11 +33,20 @@ class VoiceSettings(Group):
     model's figures carry it."""
     max_profile_samples: Count = 256
     """Most voices whose mean is a profile's voiceprint: those with most speech."""
+    max_speakers_per_file: Count = 200
+    """Speakers of one file, those that people add or split off included: lists of a file's speakers
+    and its transcript tell them all."""
+    max_propagated: Count = 500
+    """Voices that get a name in one request: each has its transcript locked and rewritten."""
     min_enrolment_seconds: Seconds = 5
     """Speech that a clip for enrolment must have."""
-    max_enrolment_bytes: Count = 20 * MIB
-    """Largest clip."""
+    max_enrolment_seconds: Seconds = 300
+    """Longest clip: it is decoded in memory, and worked on as one piece."""
+    max_enrolment_bytes: Count = 7 * MIB
+    """Largest clip: it comes in one body (`RAYSCRIBE_MAX_BODY_BYTES`)."""
     max_enrolments_per_profile: Count = 20
     """Most clips of one person."""
     max_clustered_voices: Count = 200_000
     """Most unnamed voices of one user that are clustered at a time; the vectors are in memory."""
+    max_named_at_once: Count = 5000
+    """Most voices of a cluster that one request gives a name: it changes as many transcripts."""

@@ -73,6 +73,8 @@ class Speaker(Keyed, Dated, Base):
     # The voiceprint, of length 1.
     embedding: Mapped[list[float] | None] = mapped_column(ARRAY(REAL))
     embedding_model: Mapped[str | None] = mapped_column(String(128))
+    # Whether a person had it forgotten: it is not computed again.
+    voiceprint_erased: Mapped[bool] = mapped_column(default=False, server_default="false")
     cluster_id: Mapped[uuid.UUID | None] = mapped_column(
         ForeignKey("speaker_cluster.id", ondelete="SET NULL"), index=True
     )
@@ -81,6 +83,8 @@ class Speaker(Keyed, Dated, Base):
 
     __table_args__ = (
         UniqueConstraint("media_file_id", "label"),
+        # A list of all of a user's, newest first.
+        Index("ix_speaker_user_created", "user_id", "created_at"),
         # Whom nobody has named yet.
         Index(
             "ix_speaker_user_unnamed",

@@ -196,4 +196,8 @@ class SpeakerChange(Keyed, Dated, Base):
     after: Mapped[dict[str, Any]] = mapped_column(JSONB)
     undone: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
 
-    __table_args__ = (Index("ix_speaker_change_user", "user_id", "created_at"),)
+    __table_args__ = (
+        Index("ix_speaker_change_user", "user_id", "created_at"),
+        # Whether anything was ever decided about a speaker.
+        Index("ix_speaker_change_after", "after", postgresql_using="gin"),
+    )

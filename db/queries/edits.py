@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import load_only
 
 from db.errors import NotFound
-from db.models import MediaFile, Segment, Speaker, Transcript, TranscriptEdit, User
+from db.models import MediaFile, NameSource, Segment, Speaker, Transcript, TranscriptEdit, User
 from db.queries.media_files import readable_by
 
 
@@ -206,8 +206,15 @@ async def page(
 
 
 async def add_speaker(session: AsyncSession, file: MediaFile, facts: Mapping[str, Any]) -> Speaker:
-    """A speaker whom a person named: `id`, `label` and `display_name`."""
-    speaker = Speaker(user_id=file.user_id, media_file_id=file.id, **facts)
+    """A speaker whom a person added: `id`, `label`, and `display_name` if it has one."""
+    said = facts.get("display_name") is not None
+    speaker = Speaker(
+        user_id=file.user_id,
+        media_file_id=file.id,
+        verified=said,
+        name_source=NameSource.person if said else None,
+        **facts,
+    )
     session.add(speaker)
     await session.flush()
     return speaker

@@ -4,13 +4,15 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Select, delete, func, literal, select, update
+from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.models import Destination, OutboxEntry
 
 NOW = timedelta(0)
+BATCH = 1000
+"""Entries of one statement: PostgreSQL takes 65,535 values at most, asyncpg half of them."""
 
 
 async def add(
@@ -21,23 +23,48 @@ async def add(
     after: timedelta = NOW,
 ) -> None:
     """Note work that is due `after` from now; noted again, the later word counts."""
-    statement = insert(OutboxEntry).values(
-        destination=destination,
-        subject=subject,
-        payload=dict(payload),
-        due_at=func.now() + after,
-        attempts=0,
-    )
-    await session.execute(
-        statement.on_conflict_do_update(
-            index_elements=[OutboxEntry.destination, OutboxEntry.subject],
-            set_={
-                "payload": statement.excluded.payload,
-                "due_at": statement.excluded.due_at,
-                # Grows, so that who is at work on the older entry does not remove this one.
-                "attempts": OutboxEntry.attempts + 1,
-            },
-        )
+    await add_all(session, destination, {subject: payload}, after)
+
+
+async def add_all(
+    session: AsyncSession,
+    destination: Destination,
+    noted: Mapping[str, Mapping[str, Any]],
+    after: timedelta = NOW,
+) -> None:
+    """Note several things at once: payloads by subject."""
+    if not noted:
+        return
+    due_at = func.now() + after
+    entry = {"destination": destination, "due_at": due_at, "attempts": 0}
+    # In one order: two who note the same things wait, and not for each other.
+    rows = [{**entry, "subject": key, "payload": dict(noted[key])} for key in sorted(noted)]
+    for at in range(0, len(rows), BATCH):
+        await session.execute(_later_counts(insert(OutboxEntry).values(rows[at : at + BATCH])))
+
+
+async def add_selected(
+    session: AsyncSession, destination: Destination, noted: Select[str, Mapping[str, Any]]
+) -> int:
+    """Note what a query finds, subjects and payloads, as due now; how much that is."""
+    subject, payload = noted.subquery().c
+    where_to = literal(destination, OutboxEntry.destination.type)
+    to_do = select(where_to, subject, payload, func.now(), literal(0)).order_by(subject)
+    columns = ["destination", "subject", "payload", "due_at", "attempts"]
+    entries = insert(OutboxEntry).from_select(columns, to_do)
+    rows = await session.execute(_later_counts(entries).returning(literal(1)))
+    return len(rows.all())
+
+
+def _later_counts(statement: Insert) -> Insert:
+    return statement.on_conflict_do_update(
+        index_elements=[OutboxEntry.destination, OutboxEntry.subject],
+        set_={
+            "payload": statement.excluded.payload,
+            "due_at": statement.excluded.due_at,
+            # Grows, so that who is at work on the older entry does not remove this one.
+            "attempts": OutboxEntry.attempts + 1,
+        },
     )
 
 

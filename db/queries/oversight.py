@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from db.base import Base
 from db.errors import NotFound
 from db.models import (
+    Enrolment,
     FileStatus,
     Lane,
     MediaFile,
@@ -264,6 +265,11 @@ async def file(session: AsyncSession, file_id: uuid.UUID) -> MediaFile:
 async def known_files(session: AsyncSession, ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
     """Those of these files that there are."""
     return set(await session.scalars(select(MediaFile.id).where(MediaFile.id.in_(ids))))
+
+
+async def known_enrolments(session: AsyncSession, ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
+    """Those of these clips that there are."""
+    return set(await session.scalars(select(Enrolment.id).where(Enrolment.id.in_(ids))))
 
 
 async def open_uploads(session: AsyncSession, ids: Collection[uuid.UUID]) -> set[uuid.UUID]:

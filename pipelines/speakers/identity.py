@@ -9,8 +9,9 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.models import ChangeAction, NameSource, Speaker, SpeakerChange, SpeakerProfile, Transcript
-from db.queries import edits, events, speakers
+from db.queries import edits, events, speaker_rulings, speakers
 from db.queries.edits import EditAction
+from pipelines.errors import SpeakerRefused
 from pipelines.notices import Notice, speakers_updated
 from pipelines.speakers import notes
 from pipelines.speakers.notes import About
@@ -128,8 +129,8 @@ async def _new_versions(
     )
     for file_id, version in rows.all():
         named = by_file[file_id]
-        old = [_fact(speaker, speaker.display_name) for speaker, _ in named]
-        new = [_fact(speaker, who.display_name) for speaker, who in named]
+        old = [fact(speaker, Identity.of(speaker)) for speaker, _ in named]
+        new = [fact(speaker, who) for speaker, who in named]
         edits.note(
             session,
             file_id,
@@ -141,38 +142,60 @@ async def _new_versions(
         )
 
 
-def _fact(speaker: Speaker, name: str | None) -> dict[str, Any]:
-    return {"id": str(speaker.id), "label": speaker.label, "display_name": name}
+def fact(speaker: Speaker, who: Identity) -> dict[str, Any]:
+    """A speaker as histories keep it."""
+    # With the profile, by which an erasure finds whom it is about under any name.
+    told = {"id": str(speaker.id), "label": speaker.label, "display_name": who.display_name}
+    return {**told, "profile_id": str(who.profile_id) if who.profile_id else None}
 
 
 async def undo(session: AsyncSession, entry: SpeakerChange) -> Sequence[uuid.UUID]:
-    """Put speakers back to what they were before a change; says whom somebody changed since.
+    """Put speakers back to what they were before a change; says for whom that was not done.
 
-    Those stay as they are, as do those whose profile of then is gone.
+    These are whom somebody changed since, who are gone themselves, or whose profile of then is.
+    That a voice was not somebody's is forgotten where it is theirs again.
+
+    Raises:
+        SpeakerRefused: it was undone before, or nobody is left for whom it could be.
     """
+    if entry.undone:
+        raise SpeakerRefused(f"Change {entry.id} was undone already; undo the undoing instead.")
     ids = {uuid.UUID(key) for key in entry.after}
     await speakers.serialise(session, entry.user_id)
     there = await speakers.existing(session, entry.user_id, ids)
     held = await speakers.hold(session, entry.user_id, there)
-    profiles = await _names(session, entry.user_id)
-    wanted, overtaken = [], []
+    names = await _names(session, entry)
+    wanted = []
     for speaker in held:
         earlier = Identity.read(entry.before[str(speaker.id)])
-        if earlier.profile_id is not None and earlier.profile_id in profiles:
-            # The person may be called otherwise by now.
-            earlier = replace(earlier, display_name=profiles[earlier.profile_id])
-        gone = earlier.profile_id is not None and earlier.profile_id not in profiles
-        if gone or Identity.of(speaker) != Identity.read(entry.after[str(speaker.id)]):
-            overtaken.append(speaker.id)
-        else:
-            wanted.append((speaker, earlier))
+        later = Identity.read(entry.after[str(speaker.id)])
+        gone = earlier.profile_id is not None and earlier.profile_id not in names
+        if not gone and Identity.of(speaker) == _now(later, names):
+            wanted.append((speaker, _now(earlier, names)))
+    if not wanted:
+        raise SpeakerRefused(f"All voices that change {entry.id} was about were changed since.")
     entry.undone = True
+    for speaker, who in wanted:
+        if who.profile_id is not None:
+            await speaker_rulings.lift(session, [speaker.id], who.profile_id)
     await change(session, entry.user_id, wanted, ChangeAction.undone)
-    return overtaken
+    return sorted(ids - {speaker.id for speaker, _ in wanted})
 
 
-async def _names(session: AsyncSession, user_id: uuid.UUID) -> Mapping[uuid.UUID, str]:
+def _now(who: Identity, names: Mapping[uuid.UUID, str]) -> Identity:
+    """The same person, who may be called otherwise by now."""
+    if who.profile_id is None or who.profile_id not in names:
+        return who
+    return replace(who, display_name=names[who.profile_id])
+
+
+async def _names(session: AsyncSession, entry: SpeakerChange) -> Mapping[uuid.UUID, str]:
+    """What the profiles of a change are called now; those that are gone are missing."""
+    told = [*entry.before.values(), *entry.after.values()]
+    ids = {uuid.UUID(each["profile_id"]) for each in told if each["profile_id"]}
     rows = await session.execute(
-        select(SpeakerProfile.id, SpeakerProfile.name).where(SpeakerProfile.user_id == user_id)
+        select(SpeakerProfile.id, SpeakerProfile.name).where(
+            SpeakerProfile.user_id == entry.user_id, SpeakerProfile.id.in_(ids)
+        )
     )
-    return dict(rows.tuples())
+    return dict(rows.all())

@@ -124,6 +124,8 @@ class Models:
     diarization: str
     alignment: str
     beam_size: int
+    embedding: str
+    """Identity of voiceprints: those of different models cannot be compared."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,9 @@ def upgrade() -> None:
     op.create_index(
         "ix_speaker_change_user", "speaker_change", ["user_id", "created_at"], unique=False
     )
+    op.create_index(
+        "ix_speaker_change_after", "speaker_change", ["after"], unique=False, postgresql_using="gin"
+    )
     op.create_table(
         "speaker_cluster",
         sa.Column("user_id", sa.UUID(), nullable=False),
@@ -370,10 +373,15 @@ def upgrade() -> None:
     op.add_column(
         "speaker", sa.Column("clean_seconds", sa.Double(), server_default="0", nullable=False)
     )
+    op.add_column(
+        "speaker",
+        sa.Column("voiceprint_erased", sa.Boolean(), server_default="false", nullable=False),
+    )
     op.add_column("speaker", sa.Column("cluster_id", sa.UUID(), nullable=True))
     op.add_column("speaker", sa.Column("cluster_similarity", sa.REAL(), nullable=True))
     op.create_index(op.f("ix_speaker_cluster_id"), "speaker", ["cluster_id"], unique=False)
     op.create_index(op.f("ix_speaker_profile_id"), "speaker", ["profile_id"], unique=False)
+    op.create_index("ix_speaker_user_created", "speaker", ["user_id", "created_at"], unique=False)
     op.create_index(
         "ix_speaker_user_unnamed",
         "speaker",
@@ -411,6 +419,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_constraint(op.f("fk_speaker_profile_id_speaker_profile"), "speaker", type_="foreignkey")
     op.drop_constraint(op.f("fk_speaker_cluster_id_speaker_cluster"), "speaker", type_="foreignkey")
+    op.drop_index("ix_speaker_user_created", table_name="speaker")
     op.drop_index(
         "ix_speaker_user_unnamed",
         table_name="speaker",
@@ -420,6 +429,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_speaker_cluster_id"), table_name="speaker")
     op.drop_column("speaker", "cluster_similarity")
     op.drop_column("speaker", "cluster_id")
+    op.drop_column("speaker", "voiceprint_erased")
     op.drop_column("speaker", "clean_seconds")
     op.drop_column("speaker", "verified")
     op.drop_column("speaker", "profile_id")
@@ -444,6 +454,7 @@ def downgrade() -> None:
     op.drop_table("speaker_collection")
     op.drop_index("ix_speaker_cluster_user", table_name="speaker_cluster")
     op.drop_table("speaker_cluster")
+    op.drop_index("ix_speaker_change_after", table_name="speaker_change", postgresql_using="gin")
     op.drop_index("ix_speaker_change_user", table_name="speaker_change")
     op.drop_table("speaker_change")
     op.execute("DELETE FROM outbox WHERE destination = 'vectors'")

@@ -12,7 +12,7 @@ from cluster.settings import SpeechSettings
 from db.engine import session_scope
 from db.models import MediaFile, Segment, Speaker, StageResult, Task, TaskState, Transcript
 from pipelines import queue
-from pipelines.attempt import options_of
+from pipelines.transcription import options_of
 from serving.errors import EngineFailed, OutOfMemory, SpeechError
 from tests.fixtures.media import video
 from tests.fixtures.runner import (

@@ -1,0 +1,48 @@
+"""What each kind of task means: the work that its claim begins."""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from db.models import TaskKind
+from pipelines.downloads.work import Work
+from pipelines.job import Job
+from pipelines.speakers.enrol import Enrolling
+from pipelines.speakers.grouping import GroupingWork
+from pipelines.speakers.reembed import Reembedding
+from pipelines.transcription import Transcription
+
+Begin = Callable[[Job], Awaitable[None]]
+
+
+async def _download(job: Job) -> None:
+    parts = job.parts
+    preparer = parts.ports.preparer
+    await Work(job.task, parts.downloads, parts.sessions, parts.objects, preparer).run()
+
+
+async def _transcription(job: Job) -> None:
+    await Transcription(job).run()
+
+
+async def _voiceprints(job: Job) -> None:
+    await Reembedding(job).run()
+
+
+async def _enrolment(job: Job) -> None:
+    await Enrolling(job).run()
+
+
+async def _clustering(job: Job) -> None:
+    parts = job.parts
+    await GroupingWork(job.task, parts.sessions, parts.ports.clusterer, parts.voices).run()
+
+
+WORK: Mapping[TaskKind, Begin] = {
+    TaskKind.transcription: _transcription,
+    TaskKind.download: _download,
+    # A playlist is a download that turned out to be many.
+    TaskKind.playlist: _download,
+    TaskKind.voiceprints: _voiceprints,
+    TaskKind.enrolment: _enrolment,
+    TaskKind.clustering: _clustering,
+}
+"""Every kind there is."""
