@@ -30,11 +30,13 @@ from cluster.settings import (
     QueueSettings,
     RunnerSettings,
     SearchSettings,
+    VoiceSettings,
 )
 from db.engine import Sessions, session_scope
 from db.models import Role, User
 from db.objects.port import ObjectStore
 from db.queries import users
+from db.vectors.port import VectorStore
 from pipelines.intake import MediaProber
 from pipelines.slots import FairSlots
 from serving.speech import MuxRequest
@@ -46,8 +48,11 @@ HealthProbe = Callable[[], Awaitable[Mapping[str, Mapping[str, Any]]]]
 MUXED_AT_ONCE = 2
 """Videos with subtitles that one replica has made at a time: each holds a connection for its lock,
 and a place at the decoder."""
+CHARGED_AT_ONCE = 2
+"""Attempts to sign in that one replica counts at a time: each may hold a connection while it waits
+for a lock, and counting takes milliseconds."""
 INTERACTIVE_PATIENCE = 1
-"""Of places for parts: there is only one lane."""
+"""Of these places: there is only one lane."""
 
 
 class MediaTools(MediaProber, Protocol):
@@ -73,6 +78,8 @@ class Services:
     runner: RunnerSettings
     maintenance: MaintenanceSettings
     search: SearchSettings
+    voices: VoiceSettings
+    vectors: VectorStore
     data_dir: Path
     """Whose disk administrators are told about."""
     objects: ObjectStore
@@ -130,6 +137,11 @@ class Services:
     def join_slots(self) -> FairSlots:
         """Places for uploads that are joined and checked, made once."""
         return FairSlots(self.api.max_joins_at_once, INTERACTIVE_PATIENCE)
+
+    @cached_property
+    def sign_in_slots(self) -> FairSlots:
+        """Places for attempts that are counted, shared fairly among addresses; made once."""
+        return FairSlots(CHARGED_AT_ONCE, INTERACTIVE_PATIENCE)
 
     @cached_property
     def hub(self) -> Hub:

@@ -10,6 +10,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict, computed_field
 
 from db.models import FileStatus, TaskState
+from pipelines.speakers.suggestions import SpeakerStatus
 
 SIZE_UNITS = ("kB", "MB", "GB", "TB", "PB")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -21,6 +22,14 @@ AGE_UNITS = (
     ("hour", 3600),
     ("minute", 60),
 )
+
+
+SPEAKER_COLORS = {
+    SpeakerStatus.verified: "#10b981",
+    SpeakerStatus.suggested: "#f59e0b",
+    SpeakerStatus.unverified: "#6b7280",
+}
+"""Green, amber, grey: colours by how far it is known who a speaker is."""
 
 
 class AgeCategory(StrEnum):
@@ -93,6 +102,11 @@ def age_category(moment: datetime, now: datetime) -> AgeCategory:
 def state(value: FileStatus | TaskState) -> str:
     """A status or state as a word for people."""
     return value.value.capitalize()
+
+
+def speaker_color(status: SpeakerStatus) -> str:
+    """The colour that shows how far it is known who a speaker is."""
+    return SPEAKER_COLORS[status]
 
 
 def badge_class(status: FileStatus) -> str:

@@ -24,6 +24,7 @@ from pipelines.errors import (
     IllegalTransition,
     QueueFull,
     QuotaExceeded,
+    SpeakerRefused,
 )
 from serving.errors import SpeechError
 
@@ -56,6 +57,7 @@ TABLE: Mapping[type[Exception], ErrorType] = {
     NameTaken: ErrorType.name_taken,
     IllegalTransition: ErrorType.conflict,
     FenceLost: ErrorType.conflict,
+    SpeakerRefused: ErrorType.conflict,
     GuardsExhausted: ErrorType.server_busy,
     EgressRefused: ErrorType.url_refused,
     EgressUnreachable: ErrorType.url_refused,

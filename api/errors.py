@@ -62,6 +62,7 @@ class ErrorType(StrEnum):
     audio_too_short = "audio_too_short"
     audio_too_long = "audio_too_long"
     decoder_limit = "decoder_limit"
+    enrolment_unclear = "enrolment_unclear"
     language_unsupported = "language_unsupported"
     idempotency_key_reused = "idempotency_key_reused"
     url_refused = "url_refused"
@@ -71,6 +72,7 @@ class ErrorType(StrEnum):
     source_geo_blocked = "source_geo_blocked"
     source_live = "source_live"
     source_unreachable = "source_unreachable"
+    too_many_voices = "too_many_voices"
     queue_full = "queue_full"
     too_many_attempts = "too_many_attempts"
     too_many_uploads = "too_many_uploads"
@@ -236,6 +238,11 @@ ERRORS: Mapping[ErrorType, ErrorInfo] = {
     ErrorType.decoder_limit: ErrorInfo(
         422, "Decoding takes too much", "Re-encode the file plainly, for example to FLAC."
     ),
+    ErrorType.enrolment_unclear: ErrorInfo(
+        422,
+        "Not one person's clip",
+        "Send a longer clip in which one person speaks, and nobody else.",
+    ),
     ErrorType.language_unsupported: ErrorInfo(
         422, "Language not supported", "Use `auto` or one of Whisper's language codes."
     ),
@@ -263,6 +270,9 @@ ERRORS: Mapping[ErrorType, ErrorInfo] = {
     ),
     ErrorType.source_live: ErrorInfo(
         422, "Stream is still running", "Wait until it is over and its recording is published."
+    ),
+    ErrorType.too_many_voices: ErrorInfo(
+        422, "Too many voices to group", "Seen on failed tasks: name or delete some of them."
     ),
     ErrorType.queue_full: ErrorInfo(
         429,

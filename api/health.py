@@ -134,16 +134,14 @@ async def _part(adapter: str, question: Callable[[], Awaitable[Any]]) -> PartHea
 
 
 async def _search(services: Services) -> dict[str, PartHealth]:
-    """Vectors and keywords: an own server where its address is set, else PostgreSQL.
+    """Vectors, and keywords: an own server where its address is set, else PostgreSQL.
 
-    Nothing is kept in them yet: they come with search and with voiceprints. Until then what is
-    asked is whether they could be used.
+    Nothing is kept in keywords yet: they come with search. Until then what is asked is whether they
+    could be used.
     """
-    qdrant, meili = services.search.qdrant_url, services.search.meili_url
+    meili = services.search.meili_url
     vectors, keywords = await asyncio.gather(
-        _part("qdrant", _server(qdrant, "/healthz"))
-        if qdrant
-        else _part("pgvector", lambda: _has_extension(services, "vector")),
+        _part(services.vectors.adapter, services.vectors.ready),
         _part("meilisearch", _server(meili, "/health"))
         if meili
         else _part("postgres", lambda: _has_extension(services, "pg_trgm")),
@@ -167,8 +165,9 @@ def _health(parts: Mapping[str, PartHealth], response: Response) -> Health:
 async def health(services: App, response: Response) -> Health:
     """Asks every store, Ray and every speech deployment, at once, now.
 
-    `vectors` and `keywords` are PostgreSQL unless `QDRANT_URL` or `MEILI_URL` names a server; they
-    are looked at already, and used when search and voiceprints come.
+    `vectors` and `keywords` are PostgreSQL unless `QDRANT_URL` or `MEILI_URL` names a server.
+    Voiceprints are in `vectors`: while it is down, new voices are not compared with others, and are
+    afterwards. `keywords` is looked at already, and used when search comes.
     """
     stores, search, speech = await asyncio.gather(
         _stores(services), _search(services), _speech(services)

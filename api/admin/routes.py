@@ -141,8 +141,9 @@ async def clean_up(
     """Do at once what runners do from time to time, and look for objects that no row names.
 
     Rows whose time is over go: expired uploads and sessions, old events, idempotency keys, sign-in
-    attempts, audit events. Objects under `media/` and `uploads/` go if no row names them and they
-    are older than `RAYSCRIBE_MAINTENANCE_ORPHAN_AGE_HOURS`; 50,000 are looked at in one request.
+    attempts, audit events. Objects under `enrolments/`, `media/` and `uploads/` go if no row names
+    them and they are older than `RAYSCRIBE_MAINTENANCE_ORPHAN_AGE_HOURS`; 50,000 are looked at in
+    one request.
     Zero rows may also mean that a runner is at it at this moment.
     """
     settings = services.maintenance

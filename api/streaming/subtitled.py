@@ -19,6 +19,7 @@ from db.engine import session_scope
 from db.errors import NotFound
 from db.guards import guard
 from db.models import MediaFile, Transcript, User
+from db.objects.keys import subtitled_prefix
 from db.objects.port import ObjectInfo
 from db.queries import reading, transcripts
 from db.queries.transcripts import StoredTranscript
@@ -79,7 +80,7 @@ def name_of(file: MediaFile) -> str:
 
 def prefix(file: MediaFile) -> str:
     """Everything that is kept of a file's."""
-    return f"{file.object_key}.subtitled/"
+    return subtitled_prefix(file.object_key)
 
 
 def _wanted(file: MediaFile, transcript: Transcript | None, *, speakers: bool) -> Wanted:

@@ -1,7 +1,6 @@
 """Edits a transcript: locks it, compares versions, replaces lines, writes the history, tells."""
 
 import asyncio
-import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,11 +21,12 @@ from pipelines.editing import Line
 from pipelines.errors import EditRefused
 from pipelines.lines import line_of, note_of, noted_line, values_of
 from pipelines.notices import Notice, transcript_updated
+from pipelines.speakers import notes
+from pipelines.speakers.notes import About
+from pipelines.speakers.structure import next_label
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-NUMBERED = re.compile(r"SPEAKER_(\d+)")
 
 NOT_UNDONE_HERE = {
     EditAction.reprocessed,
@@ -194,8 +194,7 @@ def _new_speaker(held: Held, name: str) -> Facts:
                 f"The file has a speaker called {name} already: send its id as speaker_id.",
                 speaker_id=str(speaker.id),
             )
-    numbers = [int(match[1]) for s in held.speakers if (match := NUMBERED.fullmatch(s.label))]
-    label = f"SPEAKER_{max(numbers, default=-1) + 1:02d}"
+    label = next_label(speaker.label for speaker in held.speakers)
     return {"id": str(uuid.uuid4()), "label": label, "display_name": name}
 
 
@@ -242,7 +241,11 @@ def _of_row(facts: Facts) -> Facts:
 async def _forget(held: Held, speakers: Sequence[Facts]) -> None:
     gone = {uuid.UUID(facts["id"]) for facts in speakers}
     if gone:
+        known = [speaker for speaker in held.speakers if speaker.id in gone]
+        about = {(About.profile, one.profile_id) for one in known if one.profile_id is not None}
+        about.add((About.file, held.file.id))
         await edits.drop_speakers(held.session, gone)
+        await notes.note_all(held.session, about, held.user_id)
         held.speakers = [speaker for speaker in held.speakers if speaker.id not in gone]
 
 

@@ -3,7 +3,17 @@
 import sys
 from importlib import import_module
 
-NAMES = ("quality", "service", "memory", "durability", "listing", "uploads")
+NAMES = (
+    "quality",
+    "service",
+    "memory",
+    "durability",
+    "listing",
+    "uploads",
+    "voices",
+    "voice_library",
+    "voiceprints",
+)
 
 
 def main() -> None:

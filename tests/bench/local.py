@@ -76,6 +76,7 @@ def transcribe(
         arguments.diarization_model,
         arguments.alignment_model,
         arguments.beam_size,
+        arguments.embedding_model,
     )
     context = Context(
         ports, models, MemoryAudio(), NoCheckpoints(), silent, Pace(600, 10), no_limit

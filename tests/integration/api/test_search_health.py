@@ -13,7 +13,9 @@ from api.dependencies import Services
 from api.factory import create_app
 from cluster.settings import SearchSettings
 from db.engine import session_scope
+from db.vectors.create import create_vector_store
 from tests.fixtures.api import connect
+from tests.fixtures.qdrant_server import Trouble, qdrant_server
 
 
 @dataclass
@@ -47,9 +49,12 @@ def server() -> Iterator[Server]:
 
 async def health(services: Services, **search: str | None) -> tuple[int, dict]:
     settings = SearchSettings().model_copy(update=search)
-    async with connect(create_app(replace(services, search=settings))) as client:
+    vectors = create_vector_store(settings, services.sessions)
+    changed = replace(services, search=settings, vectors=vectors)
+    async with connect(create_app(changed)) as client:
         answer = await client.get("/health")
-        return answer.status_code, answer.json()
+    await vectors.close()
+    return answer.status_code, answer.json()
 
 
 def told(body: dict) -> dict[str, tuple[str, str]]:
@@ -63,33 +68,41 @@ async def test_without_servers_postgresql_plays_both_parts(services):
     assert told(body) == {"vectors": ("pgvector", "up"), "keywords": ("postgres", "up")}
 
 
-async def test_an_extension_that_there_is_not_is_said_and_is_no_outage(services, sessions):
+async def test_without_pgvector_vectors_are_down_and_keywords_are_not_needed_yet(
+    services, sessions
+):
     async with session_scope(sessions) as session:
-        # Hides the system's view: a PostgreSQL without pgvector.
-        await session.execute(text("CREATE TABLE public.pg_available_extensions (name text)"))
+        # Hides the system's view: a PostgreSQL without extensions.
+        columns = "(name text, default_version text, installed_version text)"
+        await session.execute(text(f"CREATE TABLE public.pg_available_extensions {columns}"))
         database = await session.scalar(text("SELECT current_database()"))
         await session.execute(
             text(f"ALTER DATABASE {database} SET search_path TO public, pg_catalog")
         )
     await services.sessions.kw["bind"].dispose()
     status, body = await health(services)
-    assert status == 200
+    assert (status, body["status"]) == (503, "down")
     assert told(body) == {
-        "vectors": ("pgvector", "not_configured"),
+        "vectors": ("pgvector", "down"),
         "keywords": ("postgres", "not_configured"),
     }
 
 
 async def test_servers_that_live(services, server):
-    status, body = await health(services, qdrant_url=server.url, meili_url=f"{server.url}/")
+    with qdrant_server() as qdrant:
+        status, body = await health(services, qdrant_url=qdrant.url, meili_url=f"{server.url}/")
     assert status == 200
     assert told(body) == {"vectors": ("qdrant", "up"), "keywords": ("meilisearch", "up")}
-    assert sorted(server.asked) == ["/health", "/healthz"]
+    assert server.asked == ["/health"]
+    # Not its /healthz, where it asks nobody for a key.
+    assert [request.operation for request in qdrant.asked] == ["get_collections"]
 
 
-async def test_a_server_that_ails_is_down(services, server):
-    server.status = 503
-    status, body = await health(services, qdrant_url=server.url)
+@pytest.mark.parametrize("trouble", [Trouble(503), Trouble(401)])
+async def test_a_server_that_ails_or_keeps_us_out_is_down(services, trouble):
+    with qdrant_server() as qdrant:
+        qdrant.troubles = [trouble] * 3
+        status, body = await health(services, qdrant_url=qdrant.url)
     assert (status, body["status"]) == (503, "down")
     assert told(body) == {"vectors": ("qdrant", "down"), "keywords": ("postgres", "up")}
 
@@ -107,5 +120,8 @@ async def test_a_server_that_is_away_is_down_and_its_address_is_not_told(service
 
 async def test_readiness_does_not_depend_on_them(services):
     settings = SearchSettings().model_copy(update={"qdrant_url": "http://127.0.0.1:1"})
-    async with connect(create_app(replace(services, search=settings))) as client:
+    vectors = create_vector_store(settings, services.sessions)
+    changed = replace(services, search=settings, vectors=vectors)
+    async with connect(create_app(changed)) as client:
         assert (await client.get("/health/ready")).status_code == 200
+    await vectors.close()

@@ -1,0 +1,1 @@
+"""Routes of clusters: groups of voices without a name."""

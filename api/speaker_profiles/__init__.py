@@ -1,0 +1,1 @@
+"""People across files: profiles, their collections, clips of their voices."""
