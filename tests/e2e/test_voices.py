@@ -2,22 +2,26 @@
 
 import asyncio
 import time
+import wave
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from pydantic import SecretStr
 
 from cluster.embedded.installation import Installation
 from cluster.settings import ObjectSettings
 from db.objects.s3 import S3Objects
+from serving.speech import SAMPLE_RATE
 from tests.fixtures.stack import Stack
-from tests.models.recordings import Recording, shared
+from tests.models.recordings import shared
 
 pytestmark = [pytest.mark.stack, pytest.mark.models]
 
-NAME = "Katharina Überall"
+NAME = "Adélaïde Überall"
 PATIENCE_SECONDS = 300
 """For a transcription with real models on a busy machine."""
 ALL_TABLES = """
@@ -40,9 +44,22 @@ def data(answer: httpx.Response) -> Any:
     return answer.json()["data"]
 
 
-def transcribed(client: httpx.Client, recording: Recording) -> str:
+def dialogue(target: Path) -> Path:
+    """The reader of 2412 with another text, then somebody else."""
+    pause = np.zeros(SAMPLE_RATE // 2, dtype=np.int16)
+    names = "2412-153948-0001.flac", "libri-1088-134315-0000.wav"
+    first, second = (shared(name).audio for name in names)
+    with wave.open(str(target), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLE_RATE)
+        file.writeframes(np.concatenate([first, pause, second]).tobytes())
+    return target
+
+
+def transcribed(client: httpx.Client, path: Path) -> str:
     """The id of a completed file."""
-    files = {"file": (recording.name, recording.path.read_bytes())}
+    files = {"file": (path.name, path.read_bytes())}
     accepted = data(client.post("/api/files/upload", files=files))
 
     def ended() -> bool:
@@ -90,17 +107,17 @@ def stored_bytes(stack: Stack) -> dict[str, bytes]:
     return asyncio.run(read())
 
 
-def test_a_person_is_recognised_named_and_forgotten(real_stack: Stack):
+def test_a_person_is_recognised_named_and_forgotten(real_stack: Stack, tmp_path: Path):
     with real_stack.client() as client:
-        alone = transcribed(client, shared("enrollment_audio_katie.wav"))
-        dialogue = transcribed(client, shared("katiesteve.wav"))
-        [katie] = voices(client, alone)
+        alone = transcribed(client, shared("2412-153948-0000.flac").path)
+        talk = transcribed(client, dialogue(tmp_path / "talk.wav"))
+        [reader] = voices(client, alone)
         # A match is a fact about voices; nobody is named yet.
         until(lambda: voices(client, alone)[0]["cross_video_matches"])
-        assert all(not voice["suggestions"] for voice in voices(client, dialogue))
+        assert all(not voice["suggestions"] for voice in voices(client, talk))
 
-        data(client.put(f"/api/speakers/{katie['id']}", json={"display_name": NAME}))
-        suggested = [voice for voice in voices(client, dialogue) if voice["suggestions"]]
+        data(client.put(f"/api/speakers/{reader['id']}", json={"display_name": NAME}))
+        suggested = [voice for voice in voices(client, talk) if voice["suggestions"]]
         [she] = [voice for voice in suggested if voice["suggestions"][0]["name"] == NAME]
         best = she["suggestions"][0]
         assert best["profile_id"], best
@@ -109,21 +126,21 @@ def test_a_person_is_recognised_named_and_forgotten(real_stack: Stack):
 
         verdict = {"action": "accept", "profile_id": best["profile_id"]}
         data(client.post(f"/api/speakers/{she['id']}/verify", json=verdict))
-        for file_id in (alone, dialogue):
+        for file_id in (alone, talk):
             assert NAME in exported(client, file_id)
 
         profile = f"/api/speaker-profiles/profiles/{best['profile_id']}"
         occurrences = data(client.get(f"{profile}/occurrences"))
-        assert {one["file_id"] for one in occurrences["items"]} == {alone, dialogue}
+        assert {one["file_id"] for one in occurrences["items"]} == {alone, talk}
         data(client.post(f"{profile}/erase"))
 
-        for file_id in (alone, dialogue):
+        for file_id in (alone, talk):
             assert NAME not in exported(client, file_id)
             assert all(voice["display_name"] is None for voice in voices(client, file_id))
         assert client.get(profile).status_code == 404
 
     until(lambda: not real_stack.query("SELECT 1 FROM outbox WHERE destination = 'vectors'"))
-    gone = (NAME.lower(), katie["id"], she["id"])
+    gone = (NAME.lower(), reader["id"], she["id"])
     left = [
         (table, row[:200])
         for table, row in rows(real_stack)
