@@ -16,7 +16,7 @@ from api.idempotency import REPLAYED_HEADER, Replayed
 from api.request_context import request_id_of
 from api.security import invalid_token
 from cluster.egress import EgressRefused, EgressUnreachable
-from db.errors import FenceLost, NameTaken, NotFound, StoreUnavailable
+from db.errors import FenceLost, NameTaken, NotFound, StoreBusy, StoreUnavailable
 from db.guards import GuardsExhausted
 from pipelines.errors import (
     DownloadActive,
@@ -65,6 +65,8 @@ TABLE: Mapping[type[Exception], ErrorType] = {
     DownloadActive: ErrorType.duplicate_file,
     QuotaExceeded: ErrorType.quota_exceeded,
     QueueFull: ErrorType.queue_full,
+    # Before what it is a kind of.
+    StoreBusy: ErrorType.server_busy,
     StoreUnavailable: ErrorType.store_unavailable,
     **dict.fromkeys(DATABASE_GONE, ErrorType.store_unavailable),
 }
@@ -76,7 +78,7 @@ OF_NOBODY = "_user_id_user"
 OPAQUE: Mapping[ErrorType, str] = {
     ErrorType.internal_error: "Something went wrong on our side.",
     ErrorType.processing_error: "Something went wrong on our side.",
-    ErrorType.server_busy: "Too many requests with an Idempotency-Key are being worked on.",
+    ErrorType.server_busy: "Others of your requests, or of everybody's, are still worked on.",
     ErrorType.store_unavailable: "A store that this request needs does not answer.",
     ErrorType.speech_unavailable: "A speech service that this request needs does not answer.",
 }

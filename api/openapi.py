@@ -68,14 +68,13 @@ SIGNED_IN = errors(*SIGNED_IN_TYPES)
 """For routes that need an access token and can refuse for no other reason."""
 
 
-STORES = (ErrorType.store_unavailable,)
-"""Every route reads PostgreSQL."""
+STORES = (ErrorType.store_unavailable, ErrorType.server_busy)
+"""Every route reads PostgreSQL, and may have to wait there for somebody else's work."""
 BODIES = (
     ErrorType.bad_request,
     ErrorType.body_too_slow,
     ErrorType.length_required,
     ErrorType.body_too_large,
-    ErrorType.server_busy,
 )
 """Refused before a route sees its body."""
 

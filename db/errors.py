@@ -41,3 +41,7 @@ class FenceLost(StoreError):
 
 class StoreUnavailable(StoreError):
     """A store did not answer."""
+
+
+class StoreBusy(StoreUnavailable):
+    """Others hold what is needed for longer than is waited."""

@@ -61,5 +61,5 @@ async def _work(
 
 
 def _pause(entry: OutboxEntry, settings: MaintenanceSettings) -> timedelta:
-    seconds = settings.outbox_retry_seconds * 2 ** min(entry.attempts - 1, 16)
+    seconds = settings.outbox_retry_seconds * 2 ** min(entry.failures, 16)
     return timedelta(seconds=min(seconds, MAX_PAUSE_SECONDS))

@@ -29,10 +29,12 @@ from db.models import (
 )
 from db.notify import CANCEL, PROGRESS, TASKS, notify
 from db.queries import events
+from db.queries.reembedding import ANEW
 from db.queries.tasks import HELD, is_overdue
 from pipelines import schedule, task_state
 from pipelines.notices import Notice, task_status
 from pipelines.schedule import Clock, Head, Limits, Share
+from pipelines.speakers import kept_voiceprints
 from pipelines.system_settings import RetrySettings, current
 from pipelines.task_state import TERMINAL, Failure, Step
 
@@ -242,6 +244,9 @@ async def write(
     if changed.scalar_one_or_none() is None:
         raise FenceLost(f"task {task.id} is no longer {task.state} under fence {task.fence}")
     await session.refresh(task)
+    if task.state in TERMINAL and task.kind in ANEW and task.media_file_id is not None:
+        # Whoever forgot somebody while it ran had no hold of what it stored since.
+        await kept_voiceprints.drop_forgotten(session, task.media_file_id)
     await _tell(session, task)
 
 

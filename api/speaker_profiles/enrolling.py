@@ -126,9 +126,10 @@ async def _probe(services: Services, clip: Clip) -> float:
 async def _record(
     services: Services, session: AsyncSession, clip: Clip, seconds: float
 ) -> EnrolmentAccepted:
-    await backlog.admit(session, clip.user_id, seconds, services.queue)
     await profiles.get(session, clip.user_id, clip.profile_id, lock=True)
     await _look(session, clip, services.voices)
+    # After every wait: its lock is the whole installation's.
+    await backlog.admit(session, clip.user_id, seconds, services.queue)
     await leftovers.forget(session, clip.key)
     row = Enrolment(
         id=clip.id,

@@ -4,7 +4,7 @@ import uuid
 
 from fastapi import APIRouter, Response
 
-from api.dependencies import CurrentUser, Session
+from api.dependencies import App, CurrentUser, Session
 from api.envelope import EnvelopeRoute
 from api.errors import ErrorType
 from api.openapi import owned_errors
@@ -33,9 +33,10 @@ def _tagged(response: Response, held: Held, answer: EditOut) -> EditOut:
     "/{file_id}/transcript/segments/{segment_id}",
     summary="Edit a segment",
     response_description="Segment edited",
-    responses=owned_errors(*MATCH_TYPES, ErrorType.name_taken),
+    responses=owned_errors(*MATCH_TYPES, ErrorType.name_taken, ErrorType.conflict),
 )
 async def edit_segment(
+    services: App,
     session: Session,
     user: CurrentUser,
     response: Response,
@@ -49,7 +50,8 @@ async def edit_segment(
     Words that stay keep their times; others share the time of those they replace, or the pause.
     Edits live until the file is computed anew (`POST /api/files/{file_id}/reprocess`).
     """
-    held = await editing.hold(session, user.id, file_id, if_match)
+    most = services.voices.max_speakers_per_file
+    held = await editing.hold(session, user.id, file_id, if_match, most)
     return _tagged(response, held, await editing.change(held, segment_id, wanted))
 
 
@@ -60,6 +62,7 @@ async def edit_segment(
     responses=owned_errors(*MATCH_TYPES),
 )
 async def split_segment(
+    services: App,
     session: Session,
     user: CurrentUser,
     response: Response,
@@ -72,7 +75,8 @@ async def split_segment(
 
     Where words have speakers of their own, each half belongs to whoever says most of it.
     """
-    held = await editing.hold(session, user.id, file_id, if_match)
+    most = services.voices.max_speakers_per_file
+    held = await editing.hold(session, user.id, file_id, if_match, most)
     return _tagged(response, held, await editing.split(held, segment_id, wanted))
 
 
@@ -83,6 +87,7 @@ async def split_segment(
     responses=owned_errors(*MATCH_TYPES),
 )
 async def merge_segments(
+    services: App,
     session: Session,
     user: CurrentUser,
     response: Response,
@@ -95,7 +100,8 @@ async def merge_segments(
     It belongs to whoever says most of it; its words keep their speakers, so that a split gives
     them back.
     """
-    held = await editing.hold(session, user.id, file_id, if_match)
+    most = services.voices.max_speakers_per_file
+    held = await editing.hold(session, user.id, file_id, if_match, most)
     return _tagged(response, held, await editing.merge(held, wanted))
 
 
@@ -121,6 +127,7 @@ async def list_edits(
     responses=owned_errors(*MATCH_TYPES, ErrorType.conflict),
 )
 async def undo_edit(
+    services: App,
     session: Session,
     user: CurrentUser,
     response: Response,
@@ -132,5 +139,6 @@ async def undo_edit(
 
     That is an edit too: undoing it makes the first one again.
     """
-    held = await editing.hold(session, user.id, file_id, if_match)
+    most = services.voices.max_speakers_per_file
+    held = await editing.hold(session, user.id, file_id, if_match, most)
     return _tagged(response, held, await editing.undo(held, edit_id))

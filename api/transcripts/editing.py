@@ -18,7 +18,7 @@ from db.queries import edits, events, transcripts
 from db.queries.edits import EditAction
 from pipelines import editing
 from pipelines.editing import Line
-from pipelines.errors import EditRefused
+from pipelines.errors import EditRefused, SpeakerRefused
 from pipelines.lines import line_of, note_of, noted_line, values_of
 from pipelines.notices import Notice, transcript_updated
 from pipelines.speakers import notes
@@ -50,6 +50,7 @@ class Held:
     file: MediaFile
     transcript: Transcript
     speakers: list[Speaker]
+    most_speakers: int
 
     async def lines(self, ids: Sequence[uuid.UUID]) -> tuple[dict[uuid.UUID, int], list[Line]]:
         """Lines in order, and their indexes."""
@@ -80,9 +81,15 @@ def not_ready(file: MediaFile) -> ApiError:
 
 
 async def hold(
-    session: AsyncSession, user_id: uuid.UUID, file_id: uuid.UUID, if_match: str
+    session: AsyncSession,
+    user_id: uuid.UUID,
+    file_id: uuid.UUID,
+    if_match: str,
+    most_speakers: int,
 ) -> Held:
     """Lock a transcript for an edit of the version that `if_match` names.
+
+    No edit makes its file one of more than `most_speakers`.
 
     Raises:
         NotFound: there is no such file of this user.
@@ -93,7 +100,7 @@ async def hold(
         raise not_ready(file)
     versions.require_match(transcript, if_match)
     speakers = await transcripts.speakers(session, file_id)
-    return Held(session, user_id, file, transcript, list(speakers))
+    return Held(session, user_id, file, transcript, list(speakers), most_speakers)
 
 
 async def change(held: Held, segment_id: uuid.UUID, wanted: SegmentChange) -> EditOut:
@@ -203,6 +210,8 @@ async def _apply(held: Held, change: Change) -> EditOut:
     if list(change.before) == list(change.after):
         return await _answer(held, None, [line.id for line in change.before], [])
     session, transcript = held.session, held.transcript
+    if change.added:
+        _require_room(held)
     for facts in change.added:
         held.speakers.append(await edits.add_speaker(session, held.file, _of_row(facts)))
     ids = {speaker.label: speaker.id for speaker in held.speakers}
@@ -232,6 +241,16 @@ async def _apply(held: Held, change: Change) -> EditOut:
         session, held.user_id, Notice.transcript_updated, told, media_file_id=held.file.id
     )
     return answer
+
+
+def _require_room(held: Held) -> None:
+    """As for speakers who are added without words (`pipelines.speakers.structure.add`)."""
+    count = len(held.speakers)
+    if count >= held.most_speakers:
+        raise SpeakerRefused(
+            f"The file has {count} speakers, and can have {held.most_speakers}: merge or delete "
+            "some."
+        )
 
 
 def _of_row(facts: Facts) -> Facts:

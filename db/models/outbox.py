@@ -33,7 +33,10 @@ class OutboxEntry(Dated, Base):
     subject: Mapped[str] = mapped_column(String(500))
     payload: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
     due_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    # Grows whenever it is noted or taken: the version of the entry that somebody works on.
     attempts: Mapped[int] = mapped_column(default=0, server_default="0")
+    # Since it was noted last, one after the other.
+    failures: Mapped[int] = mapped_column(default=0, server_default="0")
     last_error: Mapped[str | None]
 
     __table_args__ = (

@@ -71,7 +71,7 @@ async def counted(session: AsyncSession, file_id: uuid.UUID) -> Counted:
         head.version,
         head.language,
         head.duration,
-        [line.tuple() for line in lines],
+        [tuple(line) for line in lines],
         head.turns if head.diarization == "done" else None,
     )
 

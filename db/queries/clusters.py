@@ -23,6 +23,7 @@ from sqlalchemy.orm.interfaces import ORMOption
 
 from db.errors import NotFound
 from db.models import MediaFile, Speaker, SpeakerCluster
+from db.queries.among import one_of
 
 
 def readable_by(user_id: uuid.UUID) -> ColumnElement[bool]:
@@ -135,7 +136,7 @@ async def figures(
             func.avg(Speaker.cluster_similarity),
             func.min(Speaker.cluster_similarity),
         )
-        .where(Speaker.cluster_id.in_(cluster_ids), Speaker.user_id == user_id)
+        .where(Speaker.cluster_id == one_of(cluster_ids), Speaker.user_id == user_id)
         .group_by(Speaker.cluster_id)
     )
     return {cluster_id: Figures(*found) for cluster_id, *found in rows}
@@ -152,7 +153,7 @@ async def representatives(
     place = func.row_number().over(partition_by=Speaker.cluster_id, order_by=TYPICAL)
     ranked = (
         select(Speaker.id, place.label("place"))
-        .where(Speaker.cluster_id.in_(cluster_ids), Speaker.user_id == user_id)
+        .where(Speaker.cluster_id == one_of(cluster_ids), Speaker.user_id == user_id)
         .subquery()
     )
     rows = await session.scalars(
@@ -203,7 +204,7 @@ async def named_members(
     rows = await session.execute(
         select(Speaker, func.coalesce(MediaFile.title, MediaFile.filename))
         .join(MediaFile, MediaFile.id == Speaker.media_file_id)
-        .where(members(user_id, cluster_id), Speaker.id.in_(speaker_ids))
+        .where(members(user_id, cluster_id), Speaker.id == one_of(speaker_ids))
         .options(without_voiceprint())
         .execution_options(populate_existing=True)
     )

@@ -38,6 +38,7 @@ from db.models import (
     SpeakerChange,
     SpeakerCluster,
     SpeakerMatch,
+    SpeakerProfile,
     StageResult,
     Task,
     TaskEvent,
@@ -98,6 +99,34 @@ async def changes(
         .with_for_update()
     )
     return rows.all()
+
+
+async def other_people(
+    session: AsyncSession, user_id: uuid.UUID, profile_id: uuid.UUID
+) -> set[str]:
+    """Ids of the user's profiles but one, as JSON has them."""
+    rows = await session.scalars(
+        select(SpeakerProfile.id).where(
+            SpeakerProfile.user_id == user_id, SpeakerProfile.id != profile_id
+        )
+    )
+    return {str(row) for row in rows}
+
+
+async def files_about(
+    session: AsyncSession,
+    user_id: uuid.UUID,
+    speaker_ids: Collection[str],
+    needles: Collection[str],
+) -> set[uuid.UUID]:
+    """Files that have one of these speakers, or in whose history one of the needles is."""
+    these = _these([uuid.UUID(one) for one in speaker_ids])
+    have = select(Speaker.media_file_id).where(Speaker.user_id == user_id, Speaker.id == these)
+    row = TranscriptEdit
+    mention = or_(*_mention(row.before, needles), *_mention(row.after, needles))
+    own = select(MediaFile.id).where(MediaFile.user_id == user_id)
+    told = select(row.media_file_id).where(row.media_file_id.in_(own), mention)
+    return set(await session.scalars(have.union(told)))
 
 
 async def drop_matches(session: AsyncSession, speaker_ids: Ids) -> None:

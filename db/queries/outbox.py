@@ -64,6 +64,7 @@ def _later_counts(statement: Insert) -> Insert:
             "due_at": statement.excluded.due_at,
             # Grows, so that who is at work on the older entry does not remove this one.
             "attempts": OutboxEntry.attempts + 1,
+            "failures": 0,
         },
     )
 
@@ -123,11 +124,12 @@ async def done(session: AsyncSession, entry: OutboxEntry) -> None:
 async def postpone(
     session: AsyncSession, entry: OutboxEntry, after: timedelta, error: str | None
 ) -> None:
-    """Leave an entry for later."""
+    """Leave an entry for later; with an error, it has failed once more."""
+    failures = 0 if error is None else OutboxEntry.failures + 1
     await session.execute(
         update(OutboxEntry)
         .where(OutboxEntry.id == entry.id, OutboxEntry.attempts == entry.attempts)
-        .values(due_at=func.now() + after, last_error=error)
+        .values(due_at=func.now() + after, failures=failures, last_error=error)
         .execution_options(synchronize_session=False)
     )
 

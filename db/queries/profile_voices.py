@@ -70,13 +70,6 @@ def _files(user_id: uuid.UUID, profile_id: uuid.UUID) -> Select[uuid.UUID]:
     )
 
 
-async def files_of(
-    session: AsyncSession, user_id: uuid.UUID, profile_id: uuid.UUID
-) -> Sequence[uuid.UUID]:
-    """Files in which a person speaks."""
-    return (await session.scalars(_files(user_id, profile_id).distinct())).all()
-
-
 async def give(
     session: AsyncSession,
     user_id: uuid.UUID,
@@ -90,7 +83,7 @@ async def give(
     transcript in which the name changes gets a new version and an entry in its history. The two
     profiles may be one: then it is called otherwise.
     """
-    files = await _locked_files(session, user_id, profile_id)
+    files = await locked_files(session, user_id, profile_id)
     renamed = Speaker.display_name.is_distinct_from(name)
     mine = Speaker.profile_id == profile_id, speakers.readable_by(user_id)
     await session.execute(
@@ -113,10 +106,10 @@ async def give(
     return files
 
 
-async def _locked_files(
+async def locked_files(
     session: AsyncSession, user_id: uuid.UUID, profile_id: uuid.UUID
 ) -> Sequence[uuid.UUID]:
-    """Lock as `speakers.hold` does, and say which files they are in."""
+    """Lock as `speakers.hold` does, and say in which files a person speaks."""
     files = await session.scalars(
         select(MediaFile.id)
         .where(MediaFile.id.in_(_files(user_id, profile_id)))

@@ -13,6 +13,7 @@ from sqlalchemy.orm import defer
 from db.errors import NotFound
 from db.models import ChangeAction, MediaFile, Speaker, SpeakerChange, SpeakerProfile
 from db.queries import speaker_status
+from db.queries.among import one_of
 from db.queries.speaker_status import Thresholds
 from db.queries.speakers import readable_by
 
@@ -91,7 +92,7 @@ async def of_ids(
     """Those of these voices that are there and this user's, by file and label."""
     rows = await session.execute(
         _listed()
-        .where(Speaker.id.in_(ids), readable_by(user_id))
+        .where(Speaker.id == one_of(ids), readable_by(user_id))
         .order_by(Speaker.media_file_id, Speaker.label)
     )
     return [Listed(*row) for row in rows]

@@ -25,6 +25,7 @@ from sqlalchemy.orm import aliased
 
 from db.models import ProfileMatch, Speaker, SpeakerMatch
 from db.queries import speaker_rulings, speaker_status
+from db.queries.among import one_of
 from db.queries.speaker_status import Thresholds, sides
 from db.queries.speakers import readable_by
 
@@ -131,7 +132,7 @@ async def _count_of_profiles(
 ) -> Mapping[uuid.UUID | None, int]:
     rows = await session.execute(
         select(Speaker.profile_id, func.count())
-        .where(Speaker.profile_id.in_(profiles))
+        .where(Speaker.profile_id == one_of(profiles))
         .group_by(Speaker.profile_id)
     )
     return dict(rows.all())
@@ -142,7 +143,7 @@ async def _count_in_files(
 ) -> Mapping[tuple[uuid.UUID, uuid.UUID | None], int]:
     rows = await session.execute(
         select(Speaker.media_file_id, Speaker.profile_id, func.count())
-        .where(Speaker.media_file_id.in_(files))
+        .where(Speaker.media_file_id == one_of(files))
         .group_by(Speaker.media_file_id, Speaker.profile_id)
     )
     return {(file, profile): count for file, profile, count in rows}
@@ -154,7 +155,7 @@ async def _count_alike(
     pairs = union_all(
         *(
             select(mine.label("mine"), theirs.label("theirs"), SpeakerMatch.similarity).where(
-                mine.in_(ids)
+                mine == one_of(ids)
             )
             for mine, theirs in sides(SpeakerMatch)
         )
@@ -222,7 +223,7 @@ async def followers(
     if profile_id is not None:
         query = query.where(~speaker_status.is_not(literal(profile_id, UUID)))
     if among is not None:
-        query = query.where(Speaker.id.in_(among))
+        query = query.where(Speaker.id == one_of(among))
     found = query.subquery("found")
     rows = await session.execute(
         select(found.c.id, found.c.similarity)

@@ -8,6 +8,7 @@ from sqlalchemy import UUID, cast, func, null, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.models import ProfileVoiceprint, Speaker, SpeakerProfile
+from db.queries.among import one_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ async def rows_of(
         func.cardinality(Speaker.embedding),
         Speaker.media_file_id,
     ).where(
-        Speaker.id.in_(ids),
+        Speaker.id == one_of(ids),
         Speaker.user_id == user_id,
         Speaker.embedding.is_not(None),
         Speaker.embedding_model.is_not(None),
@@ -44,6 +45,6 @@ async def rows_of(
             cast(null(), UUID),
         )
         .join(ProfileVoiceprint, ProfileVoiceprint.profile_id == SpeakerProfile.id)
-        .where(SpeakerProfile.id.in_(ids), SpeakerProfile.user_id == user_id)
+        .where(SpeakerProfile.id == one_of(ids), SpeakerProfile.user_id == user_id)
     )
     return [PointRow(*row) for row in await session.execute(union_all(voices, people))]

@@ -5,13 +5,11 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import (
-    ARRAY,
     UUID,
     ColumnElement,
     Select,
     SQLColumnExpression,
     and_,
-    any_,
     case,
     delete,
     func,
@@ -24,6 +22,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.models import CannotLink, ProfileRejection, Speaker, SpeakerMatch
+from db.queries.among import one_of
 
 PAIR = ["first_id", "second_id"]
 
@@ -55,7 +54,7 @@ async def lift(
     session: AsyncSession, speaker_ids: Collection[uuid.UUID], profile_id: uuid.UUID
 ) -> None:
     """Forget what was ruled out of voices that a person now says are this profile's."""
-    these = any_(literal(list(speaker_ids), ARRAY(UUID)))
+    these = one_of(speaker_ids)
     await session.execute(
         delete(ProfileRejection).where(
             ProfileRejection.speaker_id == these, ProfileRejection.profile_id == profile_id
@@ -129,7 +128,7 @@ async def apart_from(
 ) -> set[uuid.UUID]:
     """Those of these voices that were told apart from one."""
     told = _apart_from(speaker_id).subquery()
-    these = any_(literal(list(others), ARRAY(UUID)))
+    these = one_of(others)
     rows = await session.scalars(select(told.c.other_id).where(told.c.other_id == these))
     return set(rows)
 
@@ -138,7 +137,7 @@ async def of_profile(
     session: AsyncSession, speaker_ids: Collection[uuid.UUID], profile_id: uuid.UUID
 ) -> set[uuid.UUID]:
     """Those of these voices which are not this profile's: it was said of it, or of its voices."""
-    these = any_(literal(list(speaker_ids), ARRAY(UUID)))
+    these = one_of(speaker_ids)
     named = and_(Speaker.profile_id == profile_id, Speaker.verified)
     said = union(
         select(ProfileRejection.speaker_id).where(

@@ -2,13 +2,22 @@
 
 import uuid
 from collections.abc import Collection, Sequence
+from datetime import timedelta
 
 from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import load_only
+from sqlalchemy.orm import defer, load_only
 
-from db.errors import NotFound
+from db.errors import NotFound, StoreBusy
 from db.models import MediaFile, Speaker, Transcript
+from db.queries.among import one_of
+
+PATIENCE = timedelta(seconds=5)
+"""Who waits holds a connection of a pool that all users share: some of one user's requests behind a
+long one would have it whole. Longer than all but erasures and clusterings take."""
+LOCK_NOT_AVAILABLE = "55P03"
+"""SQLSTATE of a wait that `lock_timeout` ended."""
 
 
 def readable_by(user_id: uuid.UUID) -> ColumnElement[bool]:
@@ -30,26 +39,57 @@ async def get(session: AsyncSession, user_id: uuid.UUID, speaker_id: uuid.UUID) 
     return speaker
 
 
-async def serialise(session: AsyncSession, user_id: uuid.UUID) -> None:
+async def serialise(
+    session: AsyncSession, user_id: uuid.UUID, patience: timedelta | None = PATIENCE
+) -> None:
     """Wait for whoever else decides about this user's speakers, until this transaction ends.
 
     Call it before anything else is locked. Names, profiles and clusters of one user hang together:
-    what one decision reads, another may change.
+    what one decision reads, another may change. A task waits without `patience` (as long as any
+    statement may take): it has more to lose than a request, and there are few at a time.
+
+    Raises:
+        StoreBusy: they took longer.
     """
     key = func.hashtextextended(f"speakers {user_id}", 0)
-    await session.execute(select(func.pg_advisory_xact_lock(key)))
+    if await session.scalar(select(func.pg_try_advisory_xact_lock(key))):
+        return
+    lock = select(func.pg_advisory_xact_lock(key))
+    if patience is None:
+        await session.execute(lock)
+        return
+    usual = await session.scalar(select(func.current_setting("lock_timeout")))
+    await _wait_for_locks(session, f"{int(patience.total_seconds() * 1000)}ms")
+    try:
+        await session.execute(lock)
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+            raise
+        raise StoreBusy(f"the speakers of user {user_id} are held by others") from error
+    await _wait_for_locks(session, usual)
+
+
+async def _wait_for_locks(session: AsyncSession, at_most: str | None) -> None:
+    await session.execute(select(func.set_config("lock_timeout", at_most, True)))  # noqa: FBT003
 
 
 async def hold(
-    session: AsyncSession, user_id: uuid.UUID, ids: Collection[uuid.UUID]
+    session: AsyncSession,
+    user_id: uuid.UUID,
+    ids: Collection[uuid.UUID],
+    *,
+    voiceprints: bool = True,
 ) -> Sequence[Speaker]:
     """Speakers whom nobody changes until this transaction ends, by id, nor their transcripts.
 
+    Where there may be thousands, better without `voiceprints`: these are most of a row.
+
     Raises:
         NotFound: one of them is not there, or no longer.
+        StoreBusy: others hold them (`serialise`).
     """
     await serialise(session, user_id)
-    mine = Speaker.id.in_(ids), readable_by(user_id)
+    mine = Speaker.id == one_of(ids), readable_by(user_id)
     # Whoever deletes a file, edits or replaces its transcript: each locks in this order.
     files = select(Speaker.media_file_id).where(*mine)
     await session.execute(
@@ -69,6 +109,7 @@ async def hold(
         .where(*mine)
         .order_by(Speaker.id)
         .with_for_update()
+        .options(*([] if voiceprints else [defer(Speaker.embedding)]))
         .execution_options(populate_existing=True)
     )
     held = rows.all()
@@ -83,7 +124,7 @@ async def transcripts_of(
     """Ids and versions of these files' transcripts, by file."""
     rows = await session.scalars(
         select(Transcript)
-        .where(Transcript.media_file_id.in_(file_ids))
+        .where(Transcript.media_file_id == one_of(file_ids))
         .order_by(Transcript.media_file_id)
         .options(load_only(Transcript.media_file_id, Transcript.version))
         .execution_options(populate_existing=True)
@@ -96,6 +137,6 @@ async def existing(
 ) -> set[uuid.UUID]:
     """Those of these speakers that are still there."""
     rows = await session.scalars(
-        select(Speaker.id).where(Speaker.id.in_(ids), readable_by(user_id))
+        select(Speaker.id).where(Speaker.id == one_of(ids), readable_by(user_id))
     )
     return set(rows)

@@ -3,11 +3,11 @@
 import uuid
 from collections.abc import Collection, Mapping
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, exists, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from db.models import StageResult
+from db.models import Speaker, StageResult
 
 
 async def load(
@@ -52,4 +52,18 @@ async def drop(session: AsyncSession, media_file_id: uuid.UUID, stages: Collecti
         delete(StageResult).where(
             StageResult.media_file_id == media_file_id, StageResult.stage.in_(stages)
         )
+    )
+
+
+async def drop_forgotten(
+    session: AsyncSession, media_file_id: uuid.UUID, stages: Collection[str]
+) -> None:
+    """The same, if the voiceprint of one of the file's speakers was forgotten."""
+    forgotten = exists().where(
+        Speaker.media_file_id == media_file_id, Speaker.voiceprint_erased.is_(True)
+    )
+    await session.execute(
+        delete(StageResult)
+        .where(StageResult.media_file_id == media_file_id, StageResult.stage.in_(stages), forgotten)
+        .execution_options(synchronize_session=False)
     )

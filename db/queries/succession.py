@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import load_only
 
 from db.models import CannotLink, ProfileRejection, Segment, Speaker, Transcript
+from db.queries.among import one_of
 
 Pair = tuple[uuid.UUID, uuid.UUID]
 
@@ -50,12 +51,12 @@ async def estate(session: AsyncSession, file_id: uuid.UUID) -> Estate | None:
     ids = list(speakers)
     rejected = await session.execute(
         select(ProfileRejection.speaker_id, ProfileRejection.profile_id).where(
-            ProfileRejection.speaker_id.in_(ids)
+            ProfileRejection.speaker_id == one_of(ids)
         )
     )
     apart = await session.execute(
         select(CannotLink.first_id, CannotLink.second_id).where(
-            or_(CannotLink.first_id.in_(ids), CannotLink.second_id.in_(ids))
+            or_(CannotLink.first_id == one_of(ids), CannotLink.second_id == one_of(ids))
         )
     )
     return Estate(
@@ -116,7 +117,7 @@ async def _there(session: AsyncSession, ids: set[uuid.UUID]) -> set[uuid.UUID]:
     """
     rows = await session.scalars(
         select(Speaker.id)
-        .where(Speaker.id.in_(ids))
+        .where(Speaker.id == one_of(ids))
         .order_by(Speaker.id)
         .with_for_update(read=True, key_share=True, skip_locked=True)
     )

@@ -31,6 +31,7 @@ from db.models import (
     SpeakerMatch,
     SpeakerProfile,
 )
+from db.queries.among import one_of
 
 MAX_VOICES = 100
 """Most named voices that are looked at for one voice: those that sound most like it. Somebody who
@@ -107,7 +108,7 @@ def _profiles(user_id: uuid.UUID, speaker_ids: Collection[uuid.UUID]) -> Select[
             NOTHING,
         )
         .join(SpeakerProfile, SpeakerProfile.id == ProfileMatch.profile_id)
-        .where(ProfileMatch.speaker_id.in_(speaker_ids), SpeakerProfile.user_id == user_id)
+        .where(ProfileMatch.speaker_id == one_of(speaker_ids), SpeakerProfile.user_id == user_id)
     )
 
 
@@ -127,7 +128,7 @@ def _voices(user_id: uuid.UUID, speaker_ids: Collection[uuid.UUID]) -> Select[An
         .select_from(Speaker)
         .join(named, true())
         .join(MediaFile, MediaFile.id == named.c.media_file_id)
-        .where(Speaker.id.in_(speaker_ids), Speaker.user_id == user_id)
+        .where(Speaker.id == one_of(speaker_ids), Speaker.user_id == user_id)
     )
 
 
@@ -167,7 +168,9 @@ def _rejected(user_id: uuid.UUID, speaker_ids: Collection[uuid.UUID]) -> Select[
     return (
         select(ProfileRejection.speaker_id, SpeakerProfile.id, SpeakerProfile.name, NOBODY)
         .join(SpeakerProfile, SpeakerProfile.id == ProfileRejection.profile_id)
-        .where(ProfileRejection.speaker_id.in_(speaker_ids), SpeakerProfile.user_id == user_id)
+        .where(
+            ProfileRejection.speaker_id == one_of(speaker_ids), SpeakerProfile.user_id == user_id
+        )
     )
 
 
@@ -186,5 +189,5 @@ def _apart(
         )
         .select_from(CannotLink)
         .join(Other, Other.id == theirs)
-        .where(and_(mine.in_(speaker_ids), Other.user_id == user_id))
+        .where(and_(mine == one_of(speaker_ids), Other.user_id == user_id))
     )

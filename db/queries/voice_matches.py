@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Text, cast, delete, func, or_, select, true, tuple_
+from sqlalchemy import ColumnElement, Text, any_, cast, delete, func, or_, select, true, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
@@ -18,6 +18,7 @@ from db.models import (
     SpeakerChange,
     SpeakerMatch,
 )
+from db.queries.among import one_of
 
 Pair = tuple[uuid.UUID, uuid.UUID]
 """Two voices, the smaller id first; or a voice and a profile."""
@@ -28,14 +29,14 @@ BATCH = 1000
 async def of_voices(session: AsyncSession, ids: Collection[uuid.UUID]) -> dict[Pair, float]:
     """Pairs of which one is among these voices, with their cosines."""
     row = SpeakerMatch
-    mine = or_(row.first_id.in_(ids), row.second_id.in_(ids))
+    mine = or_(row.first_id == one_of(ids), row.second_id == one_of(ids))
     found = await session.execute(select(row.first_id, row.second_id, row.similarity).where(mine))
     return {(first, second): similarity for first, second, similarity in found}
 
 
 async def profiles_of(session: AsyncSession, ids: Collection[uuid.UUID]) -> dict[Pair, float]:
     """Whom these voices sound like: (voice, profile) and the cosine."""
-    return await _with_profiles(session, ProfileMatch.speaker_id.in_(ids))
+    return await _with_profiles(session, ProfileMatch.speaker_id == one_of(ids))
 
 
 async def voices_of(session: AsyncSession, profile_id: uuid.UUID) -> dict[Pair, float]:
@@ -144,7 +145,7 @@ async def _decided(
     session: AsyncSession, user_id: uuid.UUID, ids: Collection[uuid.UUID]
 ) -> set[uuid.UUID]:
     """Those of these speakers who occur in the history of who is who."""
-    keys = [str(each) for each in ids]
+    keys = cast([str(each) for each in ids], ARRAY(Text))
     keys_of = func.jsonb_object_keys(SpeakerChange.after).table_valued("key")
     changed = keys_of.render_derived("changed")
     key = changed.c.key
@@ -154,8 +155,8 @@ async def _decided(
         .join(changed, true())
         .where(
             SpeakerChange.user_id == user_id,
-            SpeakerChange.after.has_any(cast(keys, ARRAY(Text))),
-            key.in_(keys),
+            SpeakerChange.after.has_any(keys),
+            key == any_(keys),
         )
     )
     return {uuid.UUID(found) for found in rows}
@@ -165,7 +166,7 @@ async def ruled_out(session: AsyncSession, ids: Collection[uuid.UUID]) -> set[Pa
     """(voice, profile) where a person said no: to the profile, or to one of its voices."""
     rejected = await session.execute(
         select(ProfileRejection.speaker_id, ProfileRejection.profile_id).where(
-            ProfileRejection.speaker_id.in_(ids)
+            ProfileRejection.speaker_id == one_of(ids)
         )
     )
     pairs = {(speaker, profile) for speaker, profile in rejected}
@@ -176,7 +177,7 @@ async def ruled_out(session: AsyncSession, ids: Collection[uuid.UUID]) -> set[Pa
         linked = await session.execute(
             select(mine, Speaker.profile_id)
             .join(Speaker, Speaker.id == other)
-            .where(mine.in_(ids), Speaker.profile_id.is_not(None))
+            .where(mine == one_of(ids), Speaker.profile_id.is_not(None))
         )
         pairs |= {(speaker, profile) for speaker, profile in linked if profile is not None}
     return pairs
@@ -186,7 +187,7 @@ async def present(session: AsyncSession, file_ids: Collection[uuid.UUID]) -> set
     """(file, profile) for everybody who is known to speak in these files."""
     rows = await session.execute(
         select(Speaker.media_file_id, Speaker.profile_id)
-        .where(Speaker.media_file_id.in_(file_ids), Speaker.profile_id.is_not(None))
+        .where(Speaker.media_file_id == one_of(file_ids), Speaker.profile_id.is_not(None))
         .distinct()
     )
     return {(file, profile) for file, profile in rows if profile is not None}

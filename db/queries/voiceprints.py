@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.models import Enrolment, ProfileVoiceprint, Speaker, SpeakerProfile
+from db.queries.among import one_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ async def of_speakers(
     """
     rows = await session.scalars(
         _speakers(user_id, min_clean_seconds)
-        .where(Speaker.id.in_(ids))
+        .where(Speaker.id == one_of(ids))
         .with_for_update(read=True, key_share=True, skip_locked=True)
     )
     return [_of(speaker) for speaker in rows]
@@ -102,13 +103,13 @@ async def of_profiles(
     """
     there = await session.scalars(
         select(SpeakerProfile.id)
-        .where(SpeakerProfile.id.in_(ids), SpeakerProfile.user_id == user_id)
+        .where(SpeakerProfile.id == one_of(ids), SpeakerProfile.user_id == user_id)
         .order_by(SpeakerProfile.id)
         .with_for_update(read=True, key_share=True, skip_locked=not wait)
     )
     rows = await session.scalars(
         select(ProfileVoiceprint)
-        .where(ProfileVoiceprint.profile_id.in_(there.all()))
+        .where(ProfileVoiceprint.profile_id == one_of(there.all()))
         .order_by(ProfileVoiceprint.profile_id, ProfileVoiceprint.embedding_model)
         .execution_options(populate_existing=True)
     )
@@ -201,7 +202,7 @@ async def known_by(session: AsyncSession, file_ids: Collection[uuid.UUID]) -> se
     """Profiles that are known by voices of these files."""
     rows = await session.scalars(
         select(Speaker.profile_id)
-        .where(Speaker.media_file_id.in_(file_ids), Speaker.verified)
+        .where(Speaker.media_file_id == one_of(file_ids), Speaker.verified)
         .distinct()
     )
     return {profile_id for profile_id in rows if profile_id is not None}
@@ -211,7 +212,7 @@ async def with_voices(session: AsyncSession, file_ids: Collection[uuid.UUID]) ->
     """Those of these files in which somebody's voice is known."""
     rows = await session.scalars(
         select(Speaker.media_file_id)
-        .where(Speaker.media_file_id.in_(file_ids), Speaker.embedding.is_not(None))
+        .where(Speaker.media_file_id == one_of(file_ids), Speaker.embedding.is_not(None))
         .distinct()
     )
     return set(rows)

@@ -89,7 +89,7 @@ async def accept(
             wanted |= await _chosen(session, nameless, thresholds.high)
     if not wanted:
         return
-    held = await speakers.hold(session, user_id, wanted)
+    held = await speakers.hold(session, user_id, wanted, voiceprints=False)
     who = {
         profile_id: Identity.by_voice(await profiles.get(session, user_id, profile_id, lock=True))
         for profile_id in sorted(set(wanted.values()))

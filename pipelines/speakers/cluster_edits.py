@@ -240,7 +240,7 @@ async def promote(
     await speakers.serialise(session, user_id)
     await clusters.get(session, user_id, cluster_id)
     members = await _promoted(session, user_id, cluster_id, speaker_ids, settings)
-    held = await speakers.hold(session, user_id, members)
+    held = await speakers.hold(session, user_id, members, voiceprints=False)
     if profile_id is not None:
         profile = await profiles.get(session, user_id, profile_id, lock=True)
     else:

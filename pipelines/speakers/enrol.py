@@ -122,7 +122,7 @@ class Enrolling:
     ) -> None:
         task = await queue.held_task(session, self.job.held, lock=False)
         step = task_state.on_success(task)
-        await speakers.serialise(session, task.user_id)
+        await speakers.serialise(session, task.user_id, patience=None)
         clip = await self._clip(session, lock=True)
         clip.embedding = list(voice.embedding)
         clip.embedding_model = voice.embedding_model

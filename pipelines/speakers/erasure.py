@@ -6,7 +6,7 @@ anew and the same voice is heard at the same times (pipelines.speakers.handover)
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -22,13 +22,10 @@ from db.queries.edits import EditAction
 from pipelines import leftovers
 from pipelines.notices import Notice, speakers_updated
 from pipelines.speakers import notes, people
+from pipelines.speakers.kept_voiceprints import VOICEPRINTS
 from pipelines.speakers.notes import About
 from pipelines.speakers.redaction import Person
-from pipelines.stages.diarize import Diarize
-from pipelines.stages.embed import Embed
 
-VOICEPRINTS = frozenset({Diarize.name, Embed.name})
-"""Stages whose stored results hold voiceprints."""
 ERASED = "erased"
 """The action that clients are told."""
 STRAGGLERS = timedelta(hours=3)
@@ -69,12 +66,15 @@ async def forget_person(
     held = await _hold(session, user_id, profile_id, names)
     person = Person(
         names,
-        {str(profile_id), *(str(clip.id) for clip in clips)},
-        {*(str(speaker.id) for speaker in held), *_earlier(profile_id, found)},
+        ids={str(profile_id), *(str(clip.id) for clip in clips)},
+        voices={str(speaker.id) for speaker in held},
+        earlier=_earlier(profile_id, found),
+        others=await erasure.other_people(session, user_id, profile_id),
     )
     files = sorted({speaker.media_file_id for speaker in held})
+    shown = await erasure.files_about(session, user_id, person.earlier, person.needles)
     objects = [*await people.note_clips(session, user_id, profile_id)]
-    objects += await _note_videos(session, files)
+    objects += await _note_videos(session, shown.union(files))
     mentions = await _redact(session, user_id, files, person)
     await erasure.unlabel_clusters(session, user_id, names)
     await erasure.drop_enrolment_tasks(session, user_id, person.ids)
@@ -149,8 +149,8 @@ def _earlier(profile_id: uuid.UUID, changes: Sequence[SpeakerChange]) -> frozens
     )
 
 
-async def _note_videos(session: AsyncSession, file_ids: Sequence[uuid.UUID]) -> list[str]:
-    """Where videos are kept that have names in their subtitles."""
+async def _note_videos(session: AsyncSession, file_ids: Collection[uuid.UUID]) -> list[str]:
+    """Where videos are kept that have names in their subtitles, also of versions before."""
     rows = await session.scalars(
         select(MediaFile).where(MediaFile.id.in_(file_ids)).order_by(MediaFile.id)
     )
@@ -166,7 +166,7 @@ async def _redact(
     session: AsyncSession, user_id: uuid.UUID, file_ids: Sequence[uuid.UUID], person: Person
 ) -> int:
     """Take the person out of histories, kept answers and events; says out of how many."""
-    needles = [*person.names, *person.ids]
+    needles = person.needles
     changes = await erasure.changes(session, user_id, needles)
     for change in changes:
         change.before, change.after = person.facts(change.before), person.facts(change.after)

@@ -149,19 +149,26 @@ class GroupingWork:
     async def _store(
         self, model: str | None, found: Library, groups: Numbers, meter: ProgressMeter
     ) -> None:
+        # Before anybody has to wait for it: seconds, where there are many voices.
+        plan = None
+        if model is not None:
+            async with session_scope(self.sessions) as session:
+                plan = await planned(session, self.task.user_id, model, found, groups)
         async with session_scope(self.sessions) as session:
-            await speakers.serialise(session, self.task.user_id)
+            await speakers.serialise(session, self.task.user_id, patience=None)
             # The row is locked by the step at the end: heartbeats must not wait for the rest.
             task = await queue.held_task(session, self.held, lock=False)
             step = task_state.on_success(task)
             outcome = Outcome()
             if model is not None:
-                outcome = await store(
+                await cluster_voices.hold_files(session, cluster_voices.unnamed(task.user_id))
+                plan = await planned(session, task.user_id, model, found, groups, plan)
+                outcome = plan.arrangement.outcome
+                await store(
                     session,
                     task.user_id,
                     model,
-                    found,
-                    groups,
+                    plan.arrangement,
                     lambda done, total: meter("write", done, total),
                 )
             await queue.write(
@@ -182,32 +189,6 @@ class GroupingWork:
         log.info("voices grouped", voices=outcome.voices, clusters=outcome.clusters)
 
 
-async def store(
-    session: AsyncSession,
-    user_id: uuid.UUID,
-    model: str,
-    found: Library,
-    groups: Numbers,
-    told: Callable[[int, int], None],
-) -> Outcome:
-    """Bring the user's clusters to these groups; their speakers are serialised.
-
-    What was decided since the voices were read holds: whoever has a name by now, is kept together
-    with others, or was said not to be one of a group, is left out.
-    """
-    free = cluster_voices.free(user_id, model)
-    await cluster_voices.hold_files(session, cluster_voices.unnamed(user_id))
-    places = await cluster_voices.places(session, free)
-    apart = await cluster_voices.kept_apart(session, user_id)
-    plan = await asyncio.to_thread(arrange, found, groups, places, apart)
-    await clusters.renew(session, user_id, model, plan.made, plan.going_on)
-    await cluster_voices.move(session, user_id, plan.moved, told)
-    for cluster in await clusters.of_other_models(session, user_id, model):
-        await cluster_edits.refresh(session, cluster)
-    await clusters.remove_empty(session, user_id)
-    return plan.outcome
-
-
 @dataclass(frozen=True, slots=True)
 class Arrangement:
     """What is to be written."""
@@ -217,6 +198,51 @@ class Arrangement:
     moved: Sequence[tuple[uuid.UUID, Place]]
     """Only those whose place is another one."""
     outcome: Outcome
+
+
+async def store(
+    session: AsyncSession,
+    user_id: uuid.UUID,
+    model: str,
+    wanted: Arrangement,
+    told: Callable[[int, int], None],
+) -> None:
+    """Bring the user's clusters to this; their speakers are serialised, and their files held."""
+    await clusters.renew(session, user_id, model, wanted.made, wanted.going_on)
+    await cluster_voices.move(session, user_id, wanted.moved, told)
+    for cluster in await clusters.of_other_models(session, user_id, model):
+        await cluster_edits.refresh(session, cluster)
+    await clusters.remove_empty(session, user_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """An arrangement, and what it was made of."""
+
+    places: Mapping[uuid.UUID, Place]
+    apart: Sequence[tuple[uuid.UUID, uuid.UUID]]
+    arrangement: Arrangement
+
+
+async def planned(
+    session: AsyncSession,
+    user_id: uuid.UUID,
+    model: str,
+    found: Library,
+    groups: Numbers,
+    before: Plan | None = None,
+) -> Plan:
+    """Say where voices go as things are now; as `before`, if they are as they were then.
+
+    What was decided since the voices were read holds: whoever has a name by now, is kept together
+    with others, or was said not to be one of a group, is left out.
+    """
+    places = await cluster_voices.places(session, cluster_voices.free(user_id, model))
+    apart = await cluster_voices.kept_apart(session, user_id)
+    if before is not None and (before.places, before.apart) == (places, apart):
+        return before
+    arrangement = await asyncio.to_thread(arrange, found, groups, places, apart)
+    return Plan(places, apart, arrangement)
 
 
 def arrange(

@@ -11,8 +11,8 @@ from db.models import Speaker, Transcript
 from db.queries import speakers, stage_results, succession
 from db.queries.succession import Estate
 from pipelines.speakers import notes
-from pipelines.speakers.erasure import VOICEPRINTS
 from pipelines.speakers.identity import Identity
+from pipelines.speakers.kept_voiceprints import VOICEPRINTS
 from pipelines.speakers.notes import About
 from pipelines.speakers.succession import heirs
 from pipelines.speakers.turns import Interval
@@ -23,6 +23,7 @@ from serving.speech import Diarization
 class Left:
     """What the speakers of a transcript leave when it is replaced."""
 
+    file_id: uuid.UUID
     estate: Estate
     identities: Mapping[uuid.UUID, Identity]
     erased: frozenset[uuid.UUID]
@@ -36,13 +37,13 @@ async def take(session: AsyncSession, user_id: uuid.UUID, file_id: uuid.UUID) ->
     """
     if not await session.scalar(select(exists().where(Transcript.media_file_id == file_id))):
         return None
-    await speakers.serialise(session, user_id)
+    await speakers.serialise(session, user_id, patience=None)
     estate = await succession.estate(session, file_id)
     if estate is None:
         return None
     identities = {speaker_id: Identity.of(row) for speaker_id, row in estate.speakers.items()}
     erased = {speaker_id for speaker_id, row in estate.speakers.items() if row.voiceprint_erased}
-    return Left(estate, identities, frozenset(erased))
+    return Left(file_id, estate, identities, frozenset(erased))
 
 
 async def give(
@@ -65,10 +66,12 @@ async def give(
         heir.profile_id, heir.display_name = who.profile_id, who.display_name
         heir.verified, heir.name_source = who.verified, who.name_source
         if speaker_id in left.erased:
-            heir.embedding, heir.voiceprint_erased = None, True
-            # Its parts hold the voiceprint that was just computed.
-            await stage_results.drop(session, heir.media_file_id, VOICEPRINTS)
+            heir.embedding = heir.embedding_model = None
+            heir.voiceprint_erased = True
     await session.flush()
+    if left.erased:
+        # Also those without an heir were just heard: the parts hold what they sound like.
+        await stage_results.drop(session, left.file_id, VOICEPRINTS)
     ids = {speaker_id: stored[label].id for speaker_id, label in found.items()}
     await succession.give(session, left.estate, ids)
     known = {who.profile_id for who in left.identities.values() if who.verified}

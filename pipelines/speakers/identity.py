@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.models import ChangeAction, NameSource, Speaker, SpeakerChange, SpeakerProfile, Transcript
 from db.queries import edits, events, speaker_rulings, speakers
+from db.queries.among import one_of
 from db.queries.edits import EditAction
 from pipelines.errors import SpeakerRefused
 from pipelines.notices import Notice, speakers_updated
@@ -100,8 +101,7 @@ async def change(
             # Clusters are of voices without a name.
             speaker.cluster_id = speaker.cluster_similarity = None
     await session.flush()
-    for profile_id in sorted(profiles):
-        await notes.note(session, About.profile, profile_id, user_id)
+    await notes.note_all(session, [(About.profile, each) for each in profiles], user_id)
     files = sorted({speaker.media_file_id for speaker, _ in changed})
     told = speakers_updated(entry.id, action, files)
     await events.append(session, user_id, Notice.speakers_updated, told)
@@ -122,7 +122,7 @@ async def _new_versions(
         return
     rows = await session.execute(
         update(Transcript)
-        .where(Transcript.media_file_id.in_(by_file))
+        .where(Transcript.media_file_id == one_of(by_file))
         .values(version=Transcript.version + 1)
         .returning(Transcript.media_file_id, Transcript.version)
         .execution_options(synchronize_session=False)
@@ -163,7 +163,7 @@ async def undo(session: AsyncSession, entry: SpeakerChange) -> Sequence[uuid.UUI
     ids = {uuid.UUID(key) for key in entry.after}
     await speakers.serialise(session, entry.user_id)
     there = await speakers.existing(session, entry.user_id, ids)
-    held = await speakers.hold(session, entry.user_id, there)
+    held = await speakers.hold(session, entry.user_id, there, voiceprints=False)
     names = await _names(session, entry)
     wanted = []
     for speaker in held:
@@ -175,9 +175,12 @@ async def undo(session: AsyncSession, entry: SpeakerChange) -> Sequence[uuid.UUI
     if not wanted:
         raise SpeakerRefused(f"All voices that change {entry.id} was about were changed since.")
     entry.undone = True
+    returning: dict[uuid.UUID, list[uuid.UUID]] = {}
     for speaker, who in wanted:
         if who.profile_id is not None:
-            await speaker_rulings.lift(session, [speaker.id], who.profile_id)
+            returning.setdefault(who.profile_id, []).append(speaker.id)
+    for profile_id, theirs in sorted(returning.items()):
+        await speaker_rulings.lift(session, theirs, profile_id)
     await change(session, entry.user_id, wanted, ChangeAction.undone)
     return sorted(ids - {speaker.id for speaker, _ in wanted})
 
@@ -195,7 +198,7 @@ async def _names(session: AsyncSession, entry: SpeakerChange) -> Mapping[uuid.UU
     ids = {uuid.UUID(each["profile_id"]) for each in told if each["profile_id"]}
     rows = await session.execute(
         select(SpeakerProfile.id, SpeakerProfile.name).where(
-            SpeakerProfile.user_id == entry.user_id, SpeakerProfile.id.in_(ids)
+            SpeakerProfile.user_id == entry.user_id, SpeakerProfile.id == one_of(ids)
         )
     )
     return dict(rows.all())

@@ -54,9 +54,10 @@ async def merge(
     target = await profiles.get(session, user_id, target_id)
     files = await profile_voices.give(session, user_id, profile_id, target_id, target.name)
     await profile_voices.unite(session, user_id, profile_id, target_id)
+    # As whoever deletes a file: notes first, then what hangs on voices.
+    both = [(About.profile, each) for each in (profile_id, target_id)]
+    await notes.note_all(session, both, user_id)
     await profiles.remove(session, user_id, profile_id)
-    for each in (profile_id, target_id):
-        await notes.note(session, About.profile, each, user_id)
     await _tell(session, user_id, MERGED, files)
 
 
@@ -71,10 +72,11 @@ async def delete(session: AsyncSession, user_id: uuid.UUID, profile_id: uuid.UUI
     """
     await speakers.serialise(session, user_id)
     await profiles.get(session, user_id, profile_id, lock=True)
-    files = await profile_voices.files_of(session, user_id, profile_id)
+    # As whoever deletes a file: files, then notes, then what hangs on voices.
+    files = await profile_voices.locked_files(session, user_id, profile_id)
     objects = await note_clips(session, user_id, profile_id)
-    await profiles.remove(session, user_id, profile_id)
     await notes.note(session, About.profile, profile_id, user_id)
+    await profiles.remove(session, user_id, profile_id)
     await _tell(session, user_id, DELETED, files)
     return objects
 

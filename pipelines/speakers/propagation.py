@@ -87,7 +87,7 @@ async def apply(
     """
     await speakers.serialise(session, user_id)
     there = await speakers.existing(session, user_id, {speaker_id, *followers})
-    held = await speakers.hold(session, user_id, {speaker_id, *there})
+    held = await speakers.hold(session, user_id, {speaker_id, *there}, voiceprints=False)
     by_id = {one.id: one for one in held}
     speaker = by_id.pop(speaker_id)
     wanted = set(followers) - {speaker_id}

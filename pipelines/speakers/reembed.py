@@ -73,7 +73,7 @@ class Reembedding:
         """Store voiceprints, unless the turns are others by now: then that is a new task's work."""
         task = await queue.held_task(session, self.job.held, lock=False)
         step = task_state.on_success(task)
-        await speakers.serialise(session, task.user_id)
+        await speakers.serialise(session, task.user_id, patience=None)
         voices = await reembedding.hold_file(session, task.user_id, file.id)
         current = await turns_of(session, file) == turns
         if current and recording.diarization is not None:

@@ -17,7 +17,7 @@ from db.queries import edits, events, profiles, speaker_rulings, speaker_structu
 from db.queries.edits import EditAction
 from pipelines.errors import SpeakerRefused
 from pipelines.notices import Notice, speakers_updated, transcript_updated
-from pipelines.speakers import identity, notes, requests, turns
+from pipelines.speakers import erasure, identity, notes, requests, turns
 from pipelines.speakers.identity import Identity
 from pipelines.speakers.notes import About
 from serving.voiceprints import mean_voiceprint
@@ -81,7 +81,7 @@ async def merge(
     who = Identity.of(target) if target.display_name is not None else Identity.of(source)
     await speaker_structure.give(session, transcript.id, source, target)
     _retell(transcript, lambda told: turns.merged(told, source.label, target.label))
-    _join_voices(source, target)
+    await _join_voices(session, source, target)
     await speaker_rulings.unite(session, source.id, target.id)
     if who.profile_id is not None:
         await speaker_rulings.lift(session, [target.id], who.profile_id)
@@ -93,10 +93,15 @@ async def merge(
     await _tell(session, transcript, user_id, EditAction.speakers_merged)
 
 
-def _join_voices(source: Speaker, target: Speaker) -> None:
-    """The mean of both voiceprints, by how much of each is speech alone."""
+async def _join_voices(session: AsyncSession, source: Speaker, target: Speaker) -> None:
+    """The mean of both voiceprints, by how much of each is speech alone.
+
+    Where one was forgotten there is none: the other one's words are the same person's.
+    """
     theirs = [one for one in (target, source) if one.embedding is not None]
-    if theirs:
+    if source.voiceprint_erased or target.voiceprint_erased:
+        await erasure.forget_voiceprints(session, target.user_id, [target])
+    elif theirs:
         first = theirs[0]
         # Those of two models cannot be averaged: the target's is kept.
         alike = [one for one in theirs if one.embedding_model == first.embedding_model]
@@ -118,7 +123,8 @@ async def split(
 ) -> tuple[uuid.UUID, Task | None]:
     """Give some of a speaker's segments to a new one; says whom, and which task hears both anew.
 
-    None: nobody heard the speaker before, or such a task waits already.
+    None: nobody heard the speaker before, its voiceprint was forgotten (so is the new one's), or
+    such a task waits already.
 
     Raises:
         NotFound: the speaker is not there, or one of the segments is not its.
@@ -134,6 +140,7 @@ async def split(
     file = await session.get_one(MediaFile, source.media_file_id)
     before = [_fact(source)]
     made = await _new(session, file, limit)
+    made.voiceprint_erased = source.voiceprint_erased
     await speaker_structure.give(session, transcript.id, source, made, segment_ids)
     _retell(transcript, lambda told: turns.split(told, source.label, made.label, spans))
     for one in (source, made):
@@ -146,7 +153,7 @@ async def split(
             session, user_id, [(made, Identity.person(profile))], ChangeAction.named
         )
     task = None
-    if source.embedding_model is not None:
+    if source.embedding_model is not None and not source.voiceprint_erased:
         task = await requests.of_file(session, user_id, file.id, file.duration or 0.0)
     await _tell(session, transcript, user_id, EditAction.speaker_split)
     return made.id, task

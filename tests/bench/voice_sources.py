@@ -3,7 +3,6 @@
 Packages are downloaded and opened, never installed; what cannot be had is left out, and said.
 """
 
-import re
 import subprocess
 import sys
 import tarfile
@@ -183,7 +182,8 @@ def _volunteers() -> Iterator[Take]:
         top = next(_opened(package).glob("usr/share/*/sounds"), None) or next(
             _opened(package).glob("usr/share/klettres")
         )
-        for folder in sorted(path for path in top.glob(pattern) if path.is_dir()):
+        # Serbian is there four times, in other scripts: the sounds are the same.
+        for folder in sorted(p for p in top.glob(pattern) if p.is_dir() and "@" not in p.name):
             language = folder.relative_to(top).parts[0]
             spoken = _joined(_files(folder))
             if len(spoken):
@@ -192,7 +192,7 @@ def _volunteers() -> Iterator[Take]:
 
 
 def _kin(language: str) -> str:
-    plain = re.split("[_@]", language)[0]
+    plain = language.partition("_")[0]
     return "-".join(next((sorted(kin) for kin in KIN if plain in kin), [plain]))
 
 

@@ -25,7 +25,7 @@ WHOLE = SAMPLE_RATE * 4
 """A take of less speech (samples) is none of the wholes."""
 COHORT = 30
 """Nearest voices of others that scores are normalised by."""
-THRESHOLDS = (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8)
+THRESHOLDS = (0.3, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8)
 BINS = np.arange(-0.3, 1.01, 0.1)
 KINDS = ("same recording", "other recording", "other person")
 
@@ -204,8 +204,8 @@ def rates(scores: dict[str, Scores]) -> None:
             )
             for threshold in THRESHOLDS
         ]
-        print(f"\n{name}:\n")
-        print(table([f"cosine of {name} at least", *KINDS], rows))
+        print()
+        print(table([f"{name}, cosine at least", *KINDS], rows))
 
 
 def extremes(score: Scores) -> None:
@@ -215,7 +215,7 @@ def extremes(score: Scores) -> None:
         pairs = np.argwhere(masks[kind])
         cosines = score.cosines[masks[kind]]
         print(f"\n{kind}, the {'lowest' if sign > 0 else 'highest'} of {len(pairs)}:")
-        for at in np.argsort(sign * cosines)[:25]:
+        for at in np.argsort(sign * cosines)[:10]:
             one, two = (score.takes[index] for index in pairs[at])
             names = (f"{take.person} ({take.recording})" for take in (one, two))
             print(f"  {cosines[at]:.2f} {', '.join(names)}")

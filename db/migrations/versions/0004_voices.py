@@ -22,6 +22,7 @@ def upgrade() -> None:
     op.create_check_constraint(
         op.f("ck_outbox_destination"), "outbox", "destination IN ('objects', 'vectors')"
     )
+    op.add_column("outbox", sa.Column("failures", sa.Integer(), server_default="0", nullable=False))
     op.create_table(
         "speaker_change",
         sa.Column("user_id", sa.UUID(), nullable=False),
@@ -457,6 +458,7 @@ def downgrade() -> None:
     op.drop_index("ix_speaker_change_after", table_name="speaker_change", postgresql_using="gin")
     op.drop_index("ix_speaker_change_user", table_name="speaker_change")
     op.drop_table("speaker_change")
+    op.drop_column("outbox", "failures")
     op.execute("DELETE FROM outbox WHERE destination = 'vectors'")
     op.drop_constraint(op.f("ck_outbox_destination"), "outbox", type_="check")
     op.create_check_constraint(op.f("ck_outbox_destination"), "outbox", "destination = 'objects'")

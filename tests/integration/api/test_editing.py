@@ -6,6 +6,7 @@ import uuid
 import pytest
 from sqlalchemy import select, text
 
+from cluster.settings import VoiceSettings
 from db.engine import session_scope
 from db.models import MediaFile, Segment, Transcript
 from tests.fixtures.files import promote, stored_files
@@ -238,6 +239,24 @@ class TestSegments:
         [file_id] = await stored_files(sessions, client)
         answer = await edit(client, file_id, {"id": uuid.uuid4()}, {"text": "x"})
         assert error_type(answer) == (409, "transcript_not_ready")
+
+
+class TestLimits:
+    @pytest.fixture
+    def voice_settings(self) -> VoiceSettings:
+        return VoiceSettings(max_speakers_per_file=3)
+
+    async def test_no_more_speakers_than_a_file_may_have(self, client, file_id):
+        first, second = (await read(client, file_id))[0]["segments"][:2]
+        made = await edit(client, file_id, first, {"new_speaker": "Grace"})
+        assert made.status_code == 200
+        refused = await edit(client, file_id, second, {"new_speaker": "Hedy"})
+        assert error_type(refused) == (409, "conflict")
+        assert "can have 3" in refused.json()["detail"]
+        assert len((await read(client, file_id))[0]["speakers"]) == 3
+        # Whoever is there already can still be chosen.
+        again = {"speaker_id": made.json()["data"]["speakers"][2]["id"]}
+        assert (await edit(client, file_id, second, again)).status_code == 200
 
 
 class TestSplitAndMerge:

@@ -5,14 +5,17 @@ import uuid
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from cluster.settings import VoiceSettings
 from db.engine import session_scope
 from db.models import Enrolment, OutboxEntry, Task
 from db.objects.keys import enrolment_key
+from db.queries import profiles
+from pipelines import backlog
 from tests.fixtures.files import user_id
 from tests.fixtures.media import tone
+from tests.integration.api.test_editing import until_someone_waits
 from tests.integration.api.test_speaker_profiles import PROFILES, RANDOM, made
 from tests.integration.api.test_uploads import error_type, keys, rows
 
@@ -153,6 +156,18 @@ async def test_of_others(client, stranger, sessions, objects, profile_id, clip):
 async def test_names_of_files_are_display_text(client, profile_id, clip):
     answer = await enrol(client, profile_id, clip, "../../etc/passwd.flac")
     assert answer.json()["data"]["enrolment"]["filename"] == "passwd.flac"
+
+
+async def test_whoever_waits_for_the_profile_keeps_nobody_from_the_queue(
+    client, sessions, profile_id, clip
+):
+    async with session_scope(sessions) as session:
+        await profiles.get(session, await user_id(client), uuid.UUID(profile_id), lock=True)
+        waiting = asyncio.create_task(enrol(client, profile_id, clip))
+        await until_someone_waits(sessions)
+        free = select(func.pg_try_advisory_xact_lock(backlog.LOCK))
+        assert await session.scalar(free)
+    assert (await waiting).status_code == 202
 
 
 async def nothing_left(sessions, objects) -> None:

@@ -5,8 +5,9 @@ import uuid
 from pathlib import Path
 
 import pytest
-from sqlalchemy import delete, select, text, update
+from sqlalchemy import delete, func, select, text, update
 
+from cluster.settings import RunnerSettings
 from db.engine import session_scope
 from db.models import (
     Analytics,
@@ -18,13 +19,19 @@ from db.models import (
     SpeakerChange,
     SpeakerCluster,
     StageResult,
+    Task,
     TaskEvent,
+    TaskKind,
     Transcript,
     TranscriptEdit,
 )
-from db.queries import reembedding, speakers
+from db.queries import reembedding, speakers, stage_results
+from pipelines import queue
+from pipelines.checkpoints import StoredCheckpoints
+from pipelines.queue import Claim
 from pipelines.speakers import erasure, handover, notes
 from pipelines.speakers.notes import About
+from pipelines.task_state import TERMINAL, Failure
 from serving.speech import Diarization, SpeakerTurn
 from tests.fixtures.files import user_id
 from tests.fixtures.media import tone
@@ -103,6 +110,8 @@ class Life:
     profile: uuid.UUID
     merged: uuid.UUID
     voices: list[uuid.UUID]
+    former: uuid.UUID
+    """Taken for hers by mistake, in a file that has her in its cached video."""
     bystander: uuid.UUID
     other: uuid.UUID
 
@@ -113,6 +122,7 @@ class Life:
         second, [two] = await add_file(sessions, me, ALIKE)
         _, [labelled] = await add_file(sessions, me, VOICE)
         self.voices, self.bystander = [one, two, labelled], bystander
+        third, [self.former] = await add_file(sessions, me, axis(6))
         self.profile = await add_profile(sessions, me, MAIDEN)
         self.merged = await add_profile(sessions, me, ALIAS)
         self.other = await add_profile(sessions, me, "Bert")
@@ -121,6 +131,9 @@ class Life:
         await assign(sessions, me, [one], self.profile)
         await assign(sessions, me, [two], self.merged)
         await assign(sessions, me, [bystander], self.other)
+        await assign(sessions, me, [self.former], self.merged)
+        await assign(sessions, me, [self.former], self.profile)
+        await assign(sessions, me, [self.former], self.other)
         headers = {"Idempotency-Key": "clip"}
         for profile in (self.profile, self.merged):
             path = f"{PROFILES}/{profile}/enrolments"
@@ -137,6 +150,7 @@ class Life:
         await client.post(path, json={"profile_ids": [str(self.profile), str(self.other)]})
         await bring(sessions, vectors)
         await self._kept_in_passing(sessions, objects, me, file, second)
+        await video(sessions, objects, third)
         return self
 
     async def _kept_in_passing(self, sessions, objects, me, file, second) -> None:
@@ -147,10 +161,6 @@ class Life:
                 .where(Speaker.id == self.voices[2])
                 .values(display_name=NAME.upper())
             )
-            await session.execute(
-                update(MediaFile).where(MediaFile.id == file).values(probe={"has_video": True})
-            )
-            row = await session.get_one(MediaFile, file)
             cluster = SpeakerCluster(user_id=me, label=NAME, embedding_model=MODEL)
             session.add(cluster)
             answer = {"data": {"reason": f"Similar to {NAME} in a.wav", "id": str(self.profile)}}
@@ -187,8 +197,15 @@ class Life:
                     Segment(transcript_id=transcript.id, index=0, start=0, end=1, text="Hello!"),
                 ]
             )
-            key = row.object_key
-        await objects.put(f"{key}.subtitled/state/named.mp4", f"subtitles: {NAME}".encode())
+        await video(sessions, objects, file)
+
+
+async def video(sessions, objects, file) -> None:
+    """A file has a cached video with her name in its subtitles."""
+    async with session_scope(sessions) as session:
+        row = await session.get_one(MediaFile, file)
+        row.probe = {"has_video": True}
+    await objects.put(f"{row.object_key}.subtitled/state/named.mp4", f"subtitles: {NAME}".encode())
 
 
 async def test_nothing_of_the_person_is_left(client, sessions, objects, vectors, me, clip):
@@ -236,7 +253,9 @@ async def test_everybody_else_stays(client, sessions, objects, vectors, me, clip
     row = await speaker(sessions, life.bystander)
     assert (row.display_name, row.profile_id, row.verified) == ("Bert", life.other, True)
     assert row.embedding is not None
-    assert await points(vectors, me) == {life.bystander, life.other}
+    assert await points(vectors, me) == {life.bystander, life.former, life.other}
+    former = await speaker(sessions, life.former)
+    assert (former.display_name, former.profile_id) == ("Bert", life.other)
     async with session_scope(sessions) as session:
         for voice in life.voices:
             row = await session.get_one(Speaker, voice)
@@ -259,6 +278,34 @@ async def test_everybody_else_stays(client, sessions, objects, vectors, me, clip
     # The key is still known: a repetition has no second effect.
     path = f"{PROFILES}/{life.profile}/enrolments"
     assert (await client.get(path)).status_code == 404
+
+
+async def test_a_video_of_a_file_whose_speaker_has_gone(client, sessions, objects, me):
+    """Only the history of the file says that she was in it."""
+    file, [one, _] = await add_file(sessions, me, VOICE, axis(5))
+    profile = await add_profile(sessions, me, NAME)
+    await assign(sessions, me, [one], profile)
+    await video(sessions, objects, file)
+    assert (await client.delete(f"/api/speakers/{one}")).status_code == 204
+    await erase(client, profile)
+    assert await bodies(objects) == {}
+
+
+async def test_a_namesake_keeps_their_history(client, sessions, me):
+    _, [one, two] = await add_file(sessions, me, VOICE, axis(5))
+    profile = await add_profile(sessions, me, NAME)
+    await assign(sessions, me, [one], profile)
+    await client.put(f"{PROFILES}/{profile}", json={"name": MAIDEN})
+    namesake = await add_profile(sessions, me, NAME)
+    await assign(sessions, me, [two], namesake)
+    await erase(client, profile)
+    async with session_scope(sessions) as session:
+        history = await session.scalars(select(TranscriptEdit.after))
+        told = [f for after in history for f in after["speakers"] if f["id"] == str(two)]
+        changes = await session.scalars(select(SpeakerChange))
+        known = [c.after[str(two)] for c in changes if str(two) in c.after]
+    assert [f["display_name"] for f in told] == [NAME]
+    assert [f["profile_id"] for f in known] == [str(namesake)]
 
 
 async def test_transcripts_have_new_versions(client, sessions, me):
@@ -350,9 +397,9 @@ async def test_while_a_file_is_being_deleted(client, sessions, me):
     assert left == set()
 
 
-async def published(sessions, me, file) -> uuid.UUID:
+async def published(sessions, me, file, until: float = 9.0) -> uuid.UUID:
     """What publishing does with speakers: the same one is heard at the same time; its new id."""
-    turns = (SpeakerTurn(0.0, 9.0, "SPEAKER_00"),)
+    turns = (SpeakerTurn(0.0, until, "SPEAKER_00"),)
     async with session_scope(sessions) as session:
         left = await handover.take(session, me, file)
         await session.execute(delete(Transcript).where(Transcript.media_file_id == file))
@@ -407,6 +454,57 @@ async def test_a_reprocess_brings_nothing_back(client, sessions, vectors, me):
     # Nor does another model: nothing is to be embedded anew.
     async with session_scope(sessions) as session:
         assert await reembedding.files(session, "another", 10) == []
+
+
+async def test_a_reprocess_that_hears_somebody_else(client, sessions, vectors, me):
+    """Who it is cannot be told: it is nobody's voice, and the computed one is kept nowhere else."""
+    file, _, profile = await heard(sessions, me)
+    await erase(client, profile)
+    heir = await published(sessions, me, file, until=4.0)
+    row = await speaker(sessions, heir)
+    assert (row.display_name, row.voiceprint_erased) == (None, False)
+    async with session_scope(sessions) as session:
+        assert (await session.scalars(select(StageResult.stage))).all() == []
+
+
+@pytest.mark.parametrize("kind", [TaskKind.transcription, TaskKind.voiceprints])
+@pytest.mark.parametrize("end", ["cancelled", "given up", "cancelled while it runs", "died"])
+async def test_what_a_task_stored_after_the_erasure(client, sessions, me, kind, end):
+    file, _, profile = await heard(sessions, me)
+    _, [other] = await add_file(sessions, me, axis(5))
+    settings = RunnerSettings(max_attempts=1)
+    async with session_scope(sessions) as session:
+        await queue.submit(session, user_id=me, media_file_id=file, kind=kind)
+    async with session_scope(sessions) as session:
+        claimed = await queue.claim(session, "runner", settings)
+        held = Claim(claimed.task.id, claimed.task.fence)
+    await erase(client, profile)
+    checkpoints = StoredCheckpoints(sessions, held, file)
+    for stage in ("diarize", "embed", "align"):
+        await checkpoints.save(stage, "f", 0, CHECKPOINT)
+    async with session_scope(sessions) as session:
+        beside = (await speaker(sessions, other)).media_file_id
+        await stage_results.save(session, beside, "embed", "f", 0, b"somebody else's")
+    async with session_scope(sessions) as session:
+        task = await session.get_one(Task, held.task_id)
+        match end:
+            case "cancelled":
+                await queue.release(session, held)
+                await queue.cancel(session, task)
+            case "given up":
+                await queue.give_up(session, held, settings, Failure("x", "It broke."))
+            case "cancelled while it runs":
+                await queue.cancel(session, task)
+                await queue.stopped(session, held)
+            case _:
+                await session.execute(update(Task).values(lease_expires_at=func.now()))
+    if end == "died":
+        async with session_scope(sessions) as session:
+            await queue.claim(session, "another", settings)
+    async with session_scope(sessions) as session:
+        assert (await session.get_one(Task, held.task_id)).state in TERMINAL
+        kept = await session.execute(select(StageResult.media_file_id, StageResult.stage))
+        assert {tuple(one) for one in kept} == {(file, "align"), (beside, "embed")}
 
 
 async def test_against_a_reprocess(client, sessions, vectors, me):

@@ -17,6 +17,7 @@ from db.models import (
     Transcript,
     TranscriptEdit,
 )
+from db.queries import speakers
 from tests.fixtures.files import user_id
 from tests.fixtures.voiceprints import add_file, add_profile, assign, axis, bring, near, speaker
 from tests.integration.api.test_uploads import error_type
@@ -433,3 +434,13 @@ class TestCollections:
             await stranger.delete(path),
         ):
             assert error_type(answer) == (404, "not_found")
+
+
+async def test_whoever_waits_too_long_for_others_is_told_to_come_again(client, sessions):
+    profile_id = await made(client)
+    async with session_scope(sessions) as session:
+        await speakers.serialise(session, await user_id(client))
+        answer = await client.delete(f"{PROFILES}/{profile_id}")
+    assert error_type(answer) == (503, "server_busy")
+    assert int(answer.headers["Retry-After"]) > 0
+    assert (await client.delete(f"{PROFILES}/{profile_id}")).status_code == 204

@@ -6,7 +6,16 @@ import pytest
 from sqlalchemy import select, update
 
 from db.engine import session_scope
-from db.models import CannotLink, ProfileRejection, SpeakerMatch, Task, TaskKind, Transcript
+from db.models import (
+    CannotLink,
+    ProfileRejection,
+    SpeakerMatch,
+    StageResult,
+    Task,
+    TaskKind,
+    Transcript,
+)
+from db.queries import stage_results
 from tests.fixtures.files import user_id
 from tests.fixtures.transcripts import read
 from tests.fixtures.voices import (
@@ -103,6 +112,44 @@ async def test_the_one_voiceprint_there_is_stays(client, sessions):
     assert (await merge(client, second, first)).status_code == 200
     [row] = await voices(sessions, file_id)
     assert (row.embedding, row.embedding_model) == (direction(1.0), "fake")
+
+
+@pytest.mark.parametrize("erased", ["source", "target"])
+async def test_a_forgotten_voiceprint_stays_forgotten_in_a_merge(client, sessions, erased):
+    file_id, [first, second] = await recorded(sessions, client)
+    _, [third, _] = await recorded(sessions, client)
+    await match(sessions, first, third, 0.9)
+    gone = second if erased == "source" else first
+    await set_voice(sessions, gone, embedding=None, embedding_model=None, voiceprint_erased=True)
+    file = uuid.UUID(file_id)
+    async with session_scope(sessions) as session:
+        for stage in ("diarize", "embed", "align"):
+            await stage_results.save(session, file, stage, "f", 0, b"voiceprints")
+    assert (await merge(client, second, first)).status_code == 200
+    [row] = await voices(sessions, file_id)
+    assert (row.embedding, row.embedding_model, row.voiceprint_erased) == (None, None, True)
+    assert row.clean_seconds == 8.0
+    async with session_scope(sessions) as session:
+        assert (await session.scalars(select(StageResult.stage))).all() == ["align"]
+        assert (await session.scalars(select(SpeakerMatch))).all() == []
+    await consistent(sessions, await user_id(client))
+
+
+async def test_parts_of_a_forgotten_voice_are_not_heard_again(client, sessions):
+    file_id, [first, *_] = await recorded(sessions, client, SAID, 3)
+    # Of which model it was is still said.
+    await set_voice(sessions, first, embedding=None, voiceprint_erased=True)
+    segments = (await read(client, file_id))[0]["segments"]
+    told = (await split(client, first, [segments[0]])).json()["data"]
+    assert told["task_id"] is None
+    assert [row.voiceprint_erased for row in await voices(sessions, file_id)] == [
+        True,
+        False,
+        False,
+        True,
+    ]
+    async with session_scope(sessions) as session:
+        assert (await session.scalars(select(Task))).all() == []
 
 
 async def test_the_target_stays_who_it_is(client, sessions):

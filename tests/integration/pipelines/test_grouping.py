@@ -2,8 +2,10 @@
 
 import asyncio
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import pytest
 from sqlalchemy import select, update
 
@@ -21,10 +23,12 @@ from db.models import (
     TaskState,
 )
 from db.queries import cluster_voices, speakers
+from db.queries.cluster_voices import Voice
 from pipelines import queue
 from pipelines.errors import IllegalTransition, SpeakerRefused, TaskFailed
-from pipelines.speakers import cluster_edits, grouping
+from pipelines.speakers import cluster_edits, grouping, library
 from pipelines.speakers.grouping import GroupingWork
+from pipelines.speakers.library import READ_AT_A_TIME
 from serving.ports import Ports, SpeakerClusterer
 from tests.fixtures.runner import SETTINGS, ended, running, until, with_parts
 from tests.fixtures.unnamed import clustered, places, recorded, somebody
@@ -381,3 +385,31 @@ async def test_cancelled_while_the_engine_is_at_work(sessions, user_id, parts, c
     assert await places(sessions, voices) == [None, None]
     async with session_scope(sessions) as session:
         await grouping.submit(session, user_id)
+
+
+async def test_what_was_planned_is_planned_anew_only_where_things_have_changed(
+    sessions, user_id, clusterer
+):
+    voices = await recorded(sessions, user_id, [0, 0, 0])
+
+    async def fetch(last: Voice | None) -> Sequence[Voice]:
+        async with session_scope(sessions) as session:
+            mine = cluster_voices.free(user_id, "fake")
+            return await cluster_voices.read(session, mine, last, READ_AT_A_TIME)
+
+    found = await library.collect(fetch)
+    groups = np.zeros(3, dtype=np.int32)
+
+    async def plan(before: grouping.Plan | None = None) -> grouping.Plan:
+        async with session_scope(sessions) as session:
+            return await grouping.planned(session, user_id, "fake", found, groups, before)
+
+    first = await plan()
+    assert await plan(first) is first
+    await change(sessions, voices[0], display_name="Ada")
+    named = await plan(first)
+    assert voices[0] not in {speaker_id for speaker_id, _ in named.arrangement.moved}
+    async with session_scope(sessions) as session:
+        await speakers.serialise(session, user_id)
+        await cluster_voices.keep_apart(session, voices[1:2], voices[2:])
+    assert (await plan(named)).arrangement.outcome.clusters == 0

@@ -2,12 +2,13 @@
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.speakers.redaction import ERASED, Person
 
-ZOE = Person(names=["Zoë", 'Q "Z"'], ids={"p1", "e1"}, voices={"v1"})
+ZOE = Person(names=["Zoë", 'Q "Z"'], ids={"p1", "e1"}, voices={"v1"}, earlier={"v3"}, others={"p2"})
 
 scalars = (
     st.none()
@@ -18,7 +19,7 @@ scalars = (
 facts = st.fixed_dictionaries(
     {},
     optional={
-        "id": st.sampled_from(["v1", "v2"]),
+        "id": st.sampled_from(["v1", "v2", "v3"]),
         "display_name": st.sampled_from([None, "Zoë", "ZOË", "Bert"]),
         "profile_id": st.sampled_from([None, "p1", "p2"]),
         "verified": st.booleans(),
@@ -29,7 +30,7 @@ values = st.recursive(
     scalars | facts,
     lambda inner: (
         st.lists(inner, max_size=4)
-        | st.dictionaries(st.sampled_from(["a", "speakers", "v1x", "Zoë"]), inner, max_size=4)
+        | st.dictionaries(st.sampled_from(["a", "speakers", "v1", "v3"]), inner, max_size=4)
     ),
     max_leaves=12,
 )
@@ -61,7 +62,10 @@ def test_facts_about_her_say_nobody():
     for hers in (
         {**bert, "id": "v1"},
         {**bert, "profile_id": "p1"},
-        {**bert, "display_name": "ZOË"},
+        {**bert, "display_name": "ZOË", "profile_id": None},
+        {**bert, "id": "v3", "profile_id": None},
+        # A profile that is gone: its voices were hers after it.
+        {**bert, "id": "v3", "profile_id": "p9"},
     ):
         value = {"speakers": [hers, bert], "segments": [{"text": "Zoë!"}]}
         assert ZOE.facts(value) == {**value, "speakers": [{**hers, **nobody}, bert]}
@@ -70,8 +74,50 @@ def test_facts_about_her_say_nobody():
     assert ZOE.facts(by_voice)["v2"] == bert
 
 
+def test_facts_about_another_living_person_stay():
+    namesake = {"id": "v2", "display_name": "Zoë", "profile_id": "p2", "verified": True}
+    assert ZOE.facts([namesake]) == [namesake]
+    assert ZOE.facts({"v2": namesake}) == {"v2": namesake}
+    # Somebody said of this voice at some time that it is hers; it is the other one's.
+    assert ZOE.facts({"speakers": [{**namesake, "id": "v3"}]})["speakers"][0]["profile_id"] == "p2"
+    told = {"display_name": "Bert", "profile_id": "p2"}
+    assert ZOE.facts({"v3": told, "v1": told}) == {
+        "v3": told,
+        "v1": {"display_name": None, "profile_id": None},
+    }
+
+
+@pytest.mark.parametrize("name", ["File", "Completed", "Ebba", "id", "Profile"])
+def test_what_machines_read_stays(name):
+    mine, other = "0b1c2d3e-aaaa-4bbb-8ccc-0123456789ab", "0b1c2d3e-ebba-4bbb-8ccc-0123456789ab"
+    person = Person(names=[name], ids={mine})
+    value = {
+        "file": {"id": other, "file_id": other, "file_ids": [other, other.upper()]},
+        "completed": 1,
+        "task_state": "completed",
+        "status": "completed",
+        "state": "completed",
+        "kind": "file",
+        "action": "completed",
+        "stage": "completed",
+        "content_type": "file/completed",
+        "error_type": "file",
+        "completed_at": "completed",
+        "name_source": "profile",
+        "path": f"/x/{other}.wav",
+    }
+    assert person.words(value) == value
+    told = {"profile_id": mine, "ids": [mine, other], "message": f"{name}: /x/{mine}"}
+    assert person.words(told) == {
+        "profile_id": None,
+        "ids": [None, other],
+        "message": f"{ERASED}: /x/{ERASED}",
+    }
+
+
 def test_a_name_is_a_word_of_its_own():
+    assert ZOE.words("a Zoë_2 Zoë") == f"a Zoë_2 {ERASED}"
     assert ZOE.words("Similar to Zoë (0.8)") == f"Similar to {ERASED} (0.8)"
     assert ZOE.words("Zoëtrope") == "Zoëtrope"
     assert ZOE.words("ZOË") == ERASED
-    assert ZOE.words(["p1", "p10", {"Zoë": 1}]) == [None, "p10", {ERASED: 1}]
+    assert ZOE.words(["p1", "p10", {"Zoë": "Zoë"}]) == [None, "p10", {"Zoë": ERASED}]
