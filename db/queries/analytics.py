@@ -71,7 +71,7 @@ async def counted(session: AsyncSession, file_id: uuid.UUID) -> Counted:
         head.version,
         head.language,
         head.duration,
-        [tuple(line) for line in lines],
+        [(start, end, text, label) for start, end, text, label in lines],
         head.turns if head.diarization == "done" else None,
     )
 
