@@ -39,7 +39,7 @@ UNMEASURED = Calibration(high=0.75, medium=0.50, clustering=0.75, auto_accept=Fa
 MEASURED: Mapping[str, Calibration] = {
     # `python -m tests.bench voices`. At `medium` all pairs of one person in two recordings are
     # found (clips of 10 s and more) and one or two of a thousand pairs of strangers are let in; at
-    # `high` no stranger of 90 voices is. `clustering` is higher than `medium`, since a library has
+    # `high` none is, of 78 voices. `clustering` is higher than `medium`, since a library has
     # many more pairs of strangers than of one person. Nobody is named unasked: seven persons heard
     # in two recordings are too few to say how often that would be wrong.
     "campplus-zh-en-common@92f29b94": Calibration(

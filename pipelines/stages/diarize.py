@@ -60,7 +60,8 @@ class Diarize:
             [embeddings] = await context.ports.embedder.embed([(audio, segmentation)])
             return segmentation, embeddings
 
-        key = fingerprint(recording.sha256, context.models.diarization, samples)
+        models = context.models
+        key = fingerprint(recording.sha256, models.diarization, models.embedding, samples)
         voices = await each_part(
             context,
             self.name,

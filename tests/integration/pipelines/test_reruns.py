@@ -77,6 +77,18 @@ async def test_only_what_is_named_or_needed_is_computed_anew(sessions, objects, 
         assert await run(list(ReprocessStage)) == {"text", "speakers"}
 
 
+async def test_embeddings_of_another_model_are_not_taken_over(sessions, objects, parts, calls):
+    task_id = await accept(sessions, objects, sample())
+    fake = with_parts(parts, **calls.ports)
+    async with running(fake):
+        await until(sessions, task_id, ended)
+    assert calls.since() == {"text", "speakers"}
+    task_id = await again(sessions, task_id)
+    async with running(replace(fake, models=replace(fake.models, embedding="another"))):
+        await until(sessions, task_id, ended)
+    assert calls.since() == {"speakers"}
+
+
 async def test_a_retry_goes_on_where_the_failed_task_stopped(sessions, objects, parts, ports):
     broken = Faulty(ports.aligner, "align", SpeechUnavailable("away"), 10_000)
     task_id = await accept(sessions, objects, sample())
