@@ -1,7 +1,7 @@
 """200 uploads of 20 MB in parts at the same time: what the proxy and the API keep in memory.
 
-`python -m tests.bench uploads`: ten users with twenty uploads each; ten of the uploads stop in the
-middle and are swept. Peak resident set size, sampled twice a second.
+`python -m tests.bench uploads`: ten users with five uploads each, then twenty; ten of them stop in
+the middle and are swept. Peak resident set size, sampled twice a second.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from tests.bench.memory import MIB, Watch
 from tests.fixtures.media import tone
 from tests.fixtures.stack import Stack
 
-USERS, EACH, SIZE, DESERTERS = 10, 20, 20 * MIB, 10
+USERS, EACH, SIZE, DESERTERS = 10, (5, 20), 20 * MIB, 10
 PASSWORD = "correct horse battery staple"
 EXPIRE = (
     "UPDATE upload SET expires_at = now() - interval '1 second' WHERE state = 'open'",
@@ -63,13 +63,13 @@ async def upload(client: httpx.AsyncClient, data: bytes, *, deserts: bool) -> st
     return str(completed.status_code)
 
 
-async def crowd(url: str, head: bytes) -> dict[str, int]:
-    """All of them at once; how many ended how."""
+async def crowd(url: str, head: bytes, each: int) -> dict[str, int]:
+    """So many uploads of each user at once; how many ended how."""
     clients = [await guest(url) for _ in range(USERS)]
     ends = await asyncio.gather(
         *(
             upload(client, content(head), deserts=number * USERS + order < DESERTERS)
-            for number in range(EACH)
+            for number in range(each)
             for order, client in enumerate(clients)
         )
     )
@@ -102,10 +102,11 @@ def main(_arguments: list[str]) -> None:
         try:
             with watch.phase("one upload"):
                 asyncio.run(one(stack.url, head))
-            with watch.phase(f"{USERS * EACH} uploads at once"):
-                print(asyncio.run(crowd(stack.url, head)), flush=True)
-            left = swept(stack)
-            print(f"left of {DESERTERS} deserted uploads after the sweep: {left} notes")
+            for each in EACH:
+                with watch.phase(f"{USERS * each} uploads at once"):
+                    print(asyncio.run(crowd(stack.url, head, each)), flush=True)
+                left = swept(stack)
+                print(f"left of {DESERTERS} deserted uploads after the sweep: {left} notes")
         finally:
             watch.show()
             stack.down()
