@@ -33,7 +33,8 @@ class TestHealth:
         body = answer.json()
         assert (answer.status_code, body["status"]) == (200, "up")
         stores = {"database", "objects", "vectors", "keywords"}
-        assert set(body["parts"]) == stores | {"ray", "transcriber"}
+        deployments = {"transcriber", "speaker_embedder"}
+        assert set(body["parts"]) == stores | {"ray"} | deployments
         assert all(part["seconds"] >= 0 for part in body["parts"].values())
 
     async def test_a_deployment_that_is_down_is_named(self, anonymous, speech_health):
