@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from cluster.settings import MaintenanceSettings, RunnerSettings, SpeechSettings, VoiceSettings
-from db.engine import Sessions, session_scope
+from db.engine import Sessions
 from db.models import MediaFile, Task
 from db.objects.port import ObjectStore
 from db.vectors.port import VectorStore
-from pipelines import queue
 from pipelines.downloads.work import DownloadParts
 from pipelines.pace import Pace
-from pipelines.progress import ProgressMeter
+from pipelines.progress import reported
 from pipelines.queue import Claim
 from pipelines.recordings import RecordingAudio
 from pipelines.slots import FairSlots
@@ -104,8 +103,7 @@ class Job:
             async with spans if stage in SPANS else windows, shared:
                 yield
 
-        meter = ProgressMeter(share, self._report)
-        async with meter.running():
+        async with reported(self.parts.sessions, self.held, share) as meter:
             yield Context(
                 ports=self.parts.ports,
                 models=self.parts.models,
@@ -117,10 +115,4 @@ class Job:
                 audio_seconds=self.task.audio_seconds or self.parts.max_audio_seconds,
                 last_attempt=self.last,
                 retries=settings.window_retries,
-            )
-
-    async def _report(self, stage: str, progress: float, eta_seconds: float | None) -> None:
-        async with session_scope(self.parts.sessions) as session:
-            await queue.report(
-                session, self.held, stage=stage, progress=progress, eta_seconds=eta_seconds
             )

@@ -52,17 +52,7 @@ async def publish(
         await handover.give(session, task.user_id, left, recording.diarization, speakers)
     if left is not None or speakers:
         await notes.note(session, About.file, file_id, task.user_id)
-    await queue.write(
-        session,
-        task,
-        step,
-        stage="completed",
-        progress=1.0,
-        eta_seconds=0.0,
-        timings=dict(recording.timings),
-        error_type=None,
-        error_message=None,
-    )
+    await queue.complete(session, task, step, timings=dict(recording.timings))
     # After the task, as everybody locks them.
     await session.execute(
         update(MediaFile)

@@ -7,7 +7,10 @@ from contextlib import asynccontextmanager
 
 import structlog
 
+from db.engine import Sessions, session_scope
 from db.errors import FenceLost, StoreUnavailable
+from pipelines import queue
+from pipelines.queue import Claim
 
 log = structlog.get_logger(__name__)
 
@@ -72,3 +75,20 @@ class ProgressMeter:
                 # A lost fence is the heartbeat's to act on; nothing was written under it.
                 log.warning("progress not written", error=str(error))
             await asyncio.sleep(MIN_INTERVAL_SECONDS)
+
+
+@asynccontextmanager
+async def reported(
+    sessions: Sessions, held: Claim, share: Mapping[str, float]
+) -> AsyncIterator[ProgressMeter]:
+    """A meter whose changes are written to a claimed task while the block runs."""
+
+    async def write(stage: str, progress: float, eta_seconds: float | None) -> None:
+        async with session_scope(sessions) as session:
+            await queue.report(
+                session, held, stage=stage, progress=progress, eta_seconds=eta_seconds
+            )
+
+    meter = ProgressMeter(share, write)
+    async with meter.running():
+        yield meter

@@ -10,31 +10,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import Interval, and_, case, exists, func, not_, select, tuple_, update
+from sqlalchemy import Interval, and_, case, func, not_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from cluster.settings import RunnerSettings
 from db.errors import FenceLost
-from db.models import (
-    FileStatus,
-    Lane,
-    MediaFile,
-    QueueClock,
-    Task,
-    TaskKind,
-    TaskState,
-    Transcript,
-    User,
-)
+from db.models import Lane, QueueClock, Task, TaskKind, TaskState, User
 from db.notify import CANCEL, PROGRESS, TASKS, notify
-from db.queries import events
-from db.queries.reembedding import ANEW
 from db.queries.tasks import HELD, is_overdue
-from pipelines import schedule, task_state
-from pipelines.notices import Notice, task_status
+from pipelines import consequences, schedule, task_state
 from pipelines.schedule import Clock, Head, Limits, Share
-from pipelines.speakers import kept_voiceprints
 from pipelines.system_settings import RetrySettings, current
 from pipelines.task_state import TERMINAL, Failure, Step
 
@@ -90,7 +76,7 @@ async def submit(
     await session.flush()
     await session.refresh(task)
     await notify(session, TASKS)
-    await _tell(session, task)
+    await consequences.follow(session, task)
     return task
 
 
@@ -211,7 +197,7 @@ async def write(
     step: Step,
     **changes: Any,
 ) -> None:
-    """Make a step: the task, its file's status and an event, in this transaction.
+    """Make a step, and what follows from it (`pipelines.consequences`), in this transaction.
 
     The write names the task's fence and state, so that a writer who was overtaken changes nothing.
 
@@ -244,46 +230,26 @@ async def write(
     if changed.scalar_one_or_none() is None:
         raise FenceLost(f"task {task.id} is no longer {task.state} under fence {task.fence}")
     await session.refresh(task)
-    if task.state in TERMINAL and task.kind in ANEW and task.media_file_id is not None:
-        # Whoever forgot somebody while it ran had no hold of what it stored since.
-        await kept_voiceprints.drop_forgotten(session, task.media_file_id)
-    await _tell(session, task)
+    await consequences.follow(session, task)
 
 
-async def _tell(session: AsyncSession, task: Task) -> None:
-    """Derive the file's status, and tell the user's clients."""
-    file = await _file_of(session, task)
-    await events.append(
+async def complete(session: AsyncSession, task: Task, step: Step, **changes: Any) -> None:
+    """Make the step that ends a task well (`task_state.on_success`).
+
+    Raises:
+        FenceLost: as `write`.
+    """
+    await write(
         session,
-        task.user_id,
-        Notice.transcription_status,
-        task_status(task, file, file.status if file else None),
-        task_id=task.id,
-        media_file_id=task.media_file_id,
+        task,
+        step,
+        stage="completed",
+        progress=1.0,
+        eta_seconds=0.0,
+        error_type=None,
+        error_message=None,
+        **changes,
     )
-
-
-async def _file_of(session: AsyncSession, task: Task) -> MediaFile | None:
-    """The task's file, with the status that follows from the task if it is a transcription."""
-    if task.media_file_id is None:
-        return None
-    if task.kind is not TaskKind.transcription:
-        return await session.get(MediaFile, task.media_file_id)
-    kept = select(exists().where(Transcript.media_file_id == task.media_file_id))
-    status = task_state.file_status(task.state, has_transcript=bool(await session.scalar(kept)))
-    values: dict[str, Any] = {"status": status, "error_type": None, "error_message": None}
-    if status is FileStatus.failed:
-        values |= {"error_type": task.error_type, "error_message": task.error_message}
-    if task.state is TaskState.completed:
-        values["completed_at"] = task.finished_at
-    file: MediaFile | None = await session.scalar(
-        update(MediaFile)
-        .where(MediaFile.id == task.media_file_id)
-        .values(values)
-        .returning(MediaFile)
-        .execution_options(synchronize_session=False, populate_existing=True)
-    )
-    return file
 
 
 async def heartbeat(

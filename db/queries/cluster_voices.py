@@ -22,7 +22,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from db.models import CannotLink, MediaFile, Speaker, SpeakerCluster, Transcript
+from db.models import CannotLink, Speaker, SpeakerCluster
+from db.queries import speakers
 from db.queries.clusters import members
 
 MOVED_AT_A_TIME = 5000
@@ -105,18 +106,7 @@ async def hold_files(session: AsyncSession, condition: ColumnElement[bool]) -> N
     voices locks files, then transcripts, then these.
     """
     files = select(Speaker.media_file_id).where(condition)
-    await session.execute(
-        select(MediaFile.id)
-        .where(MediaFile.id.in_(files))
-        .order_by(MediaFile.id)
-        .with_for_update(read=True, key_share=True)
-    )
-    await session.execute(
-        select(Transcript.id)
-        .where(Transcript.media_file_id.in_(files))
-        .order_by(Transcript.media_file_id)
-        .with_for_update(read=True, key_share=True)
-    )
+    await speakers.lock_files(session, files, edited=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,20 +110,7 @@ async def locked_files(
     session: AsyncSession, user_id: uuid.UUID, profile_id: uuid.UUID
 ) -> Sequence[uuid.UUID]:
     """Lock as `speakers.hold` does, and say in which files a person speaks."""
-    files = await session.scalars(
-        select(MediaFile.id)
-        .where(MediaFile.id.in_(_files(user_id, profile_id)))
-        .order_by(MediaFile.id)
-        .with_for_update(read=True, key_share=True)
-    )
-    found = files.all()
-    await session.execute(
-        select(Transcript.id)
-        .where(Transcript.media_file_id.in_(_files(user_id, profile_id)))
-        .order_by(Transcript.media_file_id)
-        .with_for_update()
-    )
-    return found
+    return await speakers.lock_files(session, _files(user_id, profile_id))
 
 
 def _history(user_id: uuid.UUID, profile_id: uuid.UUID, target_id: uuid.UUID, name: str) -> Any:

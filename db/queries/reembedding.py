@@ -17,6 +17,7 @@ from db.models import (
     TaskState,
     Transcript,
 )
+from db.queries import speakers
 from db.queries.tasks import ACTIVE
 
 LOCK = 0x72617973_766F6963
@@ -48,14 +49,8 @@ async def hold_file(
 
     Locks in the order of `db.queries.speakers.hold`, after its `serialise`.
     """
-    await session.execute(
-        select(MediaFile.id)
-        .where(MediaFile.id == file_id, MediaFile.user_id == user_id)
-        .with_for_update(read=True, key_share=True)
-    )
-    await session.execute(
-        select(Transcript.id).where(Transcript.media_file_id == file_id).with_for_update()
-    )
+    files = select(MediaFile.id).where(MediaFile.id == file_id, MediaFile.user_id == user_id)
+    await speakers.lock_files(session, files)
     rows = await session.scalars(
         select(Speaker)
         .where(Speaker.media_file_id == file_id, Speaker.user_id == user_id)

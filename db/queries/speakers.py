@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Collection, Sequence
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer, load_only
@@ -73,6 +73,30 @@ async def _wait_for_locks(session: AsyncSession, at_most: str | None) -> None:
     await session.execute(select(func.set_config("lock_timeout", at_most, True)))  # noqa: FBT003
 
 
+async def lock_files(
+    session: AsyncSession, files: Select[uuid.UUID], *, edited: bool = True
+) -> Sequence[uuid.UUID]:
+    """Keep files with their transcripts from going until this transaction ends; says which.
+
+    Nobody else edits the transcripts either, unless this does not (`edited`). Call it after
+    `serialise`: whoever deletes a file, edits or replaces its transcript locks in this order too.
+    """
+    found = await session.scalars(
+        select(MediaFile.id)
+        .where(MediaFile.id.in_(files))
+        .order_by(MediaFile.id)
+        .with_for_update(read=True, key_share=True)
+    )
+    locked = found.all()
+    await session.execute(
+        select(Transcript.id)
+        .where(Transcript.media_file_id.in_(files))
+        .order_by(Transcript.media_file_id)
+        .with_for_update(read=not edited, key_share=not edited)
+    )
+    return locked
+
+
 async def hold(
     session: AsyncSession,
     user_id: uuid.UUID,
@@ -90,20 +114,8 @@ async def hold(
     """
     await serialise(session, user_id)
     mine = Speaker.id == one_of(ids), readable_by(user_id)
-    # Whoever deletes a file, edits or replaces its transcript: each locks in this order.
     files = select(Speaker.media_file_id).where(*mine)
-    await session.execute(
-        select(MediaFile.id)
-        .where(MediaFile.id.in_(files))
-        .order_by(MediaFile.id)
-        .with_for_update(read=True, key_share=True)
-    )
-    await session.execute(
-        select(Transcript.id)
-        .where(Transcript.media_file_id.in_(files))
-        .order_by(Transcript.media_file_id)
-        .with_for_update()
-    )
+    await lock_files(session, files)
     rows = await session.scalars(
         select(Speaker)
         .where(*mine)

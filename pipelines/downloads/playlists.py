@@ -53,18 +53,7 @@ async def begin_entries(
         "over_quota": len(new) - len(begun),
         "complete": playlist.complete,
     }
-    await queue.write(
-        session,
-        task,
-        step,
-        kind=TaskKind.playlist,
-        stage="completed",
-        progress=1.0,
-        eta_seconds=0.0,
-        result=result,
-        error_type=None,
-        error_message=None,
-    )
+    await queue.complete(session, task, step, kind=TaskKind.playlist, result=result)
 
 
 def by_address(entries: Sequence[Entry]) -> dict[str, Entry]:

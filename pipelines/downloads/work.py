@@ -3,8 +3,7 @@
 import asyncio
 import hashlib
 import uuid
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -27,7 +26,7 @@ from pipelines.downloads.ytdlp import Downloader
 from pipelines.errors import FileExists, TaskFailed
 from pipelines.intake import Arrival, MediaProber
 from pipelines.names import display_name
-from pipelines.progress import ProgressMeter
+from pipelines.progress import ProgressMeter, reported
 from pipelines.queue import Claim
 from serving.containers import HEAD_BYTES, sniff
 from serving.errors import AudioTooLong
@@ -87,7 +86,7 @@ class Work:
             FenceLost: somebody else has the task.
         """
         order = Order.of(self.task.options)
-        async with self._progress() as meter:
+        async with reported(self.sessions, self.held, SHARE) as meter:
             meter("look", 0, 1)
             found = await self._look(order)
             meter("look", 1, 1)
@@ -97,18 +96,6 @@ class Work:
             else:
                 await self._check(order, found)
                 await self._fetch(order, found, meter)
-
-    @asynccontextmanager
-    async def _progress(self) -> AsyncIterator[ProgressMeter]:
-        async def write(stage: str, progress: float, eta_seconds: float | None) -> None:
-            async with session_scope(self.sessions) as session:
-                await queue.report(
-                    session, self.held, stage=stage, progress=progress, eta_seconds=eta_seconds
-                )
-
-        meter = ProgressMeter(SHARE, write)
-        async with meter.running():
-            yield meter
 
     async def _look(self, order: Order) -> Video | Playlist:
         most = self.parts.settings.max_playlist_entries
@@ -207,21 +194,16 @@ class Work:
         labels = await _Labels.locked(session, order, task.user_id)
         file, transcription = await intake.record(session, arrival, header, self.parts.queue)
         await labels.put_on(session, file)
-        await queue.write(
+        await queue.complete(
             session,
             task,
             step,
             media_file_id=file.id,
-            stage="completed",
-            progress=1.0,
-            eta_seconds=0.0,
             result={
                 "file_id": str(file.id),
                 "task_id": str(transcription.id),
                 "title": file.title,
             },
-            error_type=None,
-            error_message=None,
         )
 
 

@@ -129,13 +129,10 @@ class Enrolling:
         clip.clean_seconds = voice.clean_seconds
         await session.flush()
         await notes.note(session, About.profile, clip.profile_id, task.user_id)
-        await queue.write(
+        await queue.complete(
             session,
             task,
             step,
-            stage="completed",
-            progress=1.0,
-            eta_seconds=0.0,
             timings=dict(timings),
             result={
                 "enrolment_id": str(clip.id),
@@ -143,8 +140,6 @@ class Enrolling:
                 "embedding_model": voice.embedding_model,
                 "clean_seconds": round(voice.clean_seconds, 3),
             },
-            error_type=None,
-            error_message=None,
         )
 
 

@@ -2,8 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +18,7 @@ from db.queries.cluster_voices import NOWHERE, Place, Voice
 from db.queries.tasks import ACTIVE, TaskFilters
 from pipelines import queue, task_state
 from pipelines.errors import SpeakerRefused, TaskFailed
-from pipelines.progress import ProgressMeter
+from pipelines.progress import ProgressMeter, reported
 from pipelines.queue import Claim
 from pipelines.speakers import cluster_edits, library
 from pipelines.speakers.calibration import calibration
@@ -94,24 +93,12 @@ class GroupingWork:
             TaskFailed: there are more voices than are grouped at a time.
             FenceLost: somebody else has the task, or it was cancelled.
         """
-        async with self._progress() as meter:
+        async with reported(self.sessions, self.held, SHARE) as meter:
             async with session_scope(self.sessions) as session:
                 model = await cluster_voices.latest_model(session, self.task.user_id)
             found = await self._read(model, meter)
             groups = await self._group(model, found, meter)
             await self._store(model, found, groups, meter)
-
-    @asynccontextmanager
-    async def _progress(self) -> AsyncIterator[ProgressMeter]:
-        async def write(stage: str, progress: float, eta_seconds: float | None) -> None:
-            async with session_scope(self.sessions) as session:
-                await queue.report(
-                    session, self.held, stage=stage, progress=progress, eta_seconds=eta_seconds
-                )
-
-        meter = ProgressMeter(SHARE, write)
-        async with meter.running():
-            yield meter
 
     async def _read(self, model: str | None, meter: ProgressMeter) -> Library:
         """Every page in a transaction of its own: the whole takes seconds."""
@@ -171,20 +158,15 @@ class GroupingWork:
                     plan.arrangement,
                     lambda done, total: meter("write", done, total),
                 )
-            await queue.write(
+            await queue.complete(
                 session,
                 task,
                 step,
-                stage="completed",
-                progress=1.0,
-                eta_seconds=0.0,
                 result={
                     "voices": outcome.voices,
                     "grouped": outcome.grouped,
                     "clusters": outcome.clusters,
                 },
-                error_type=None,
-                error_message=None,
             )
         log.info("voices grouped", voices=outcome.voices, clusters=outcome.clusters)
 

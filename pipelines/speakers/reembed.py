@@ -80,17 +80,12 @@ class Reembedding:
             await self._store(session, file, voices, recording.diarization)
         # The turns are part of their fingerprint: nobody finds them again.
         await stage_results.drop(session, file.id, {Embed.name})
-        await queue.write(
+        await queue.complete(
             session,
             task,
             step,
-            stage="completed",
-            progress=1.0,
-            eta_seconds=0.0,
             timings=dict(recording.timings),
             result={"embedding_model": self.job.parts.models.embedding, "overtaken": not current},
-            error_type=None,
-            error_message=None,
         )
         if not current:
             log.info("the turns were changed meanwhile", file_id=str(file.id))
