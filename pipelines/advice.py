@@ -282,6 +282,72 @@ ADVICE: Mapping[str, Advice] = {
         retryable=True,
         suggestions=("Send the address again when less is waiting.",),
     ),
+    "not_configured": Advice(
+        ErrorCategory.permission_error,
+        "No language model is set up any more for whoever asked.",
+        retryable=False,
+        suggestions=(
+            "Set one up at /api/llm-settings, then ask again.",
+            "Ask an administrator for a default one, or for `rayscribe up --llm`.",
+        ),
+    ),
+    "llm_failed": Advice(
+        ErrorCategory.processing_error,
+        "The language model's provider refused what it was asked.",
+        retryable=False,
+        suggestions=(
+            "Test the configuration at /api/llm-settings: is the model's name right?",
+            "Use another model.",
+        ),
+    ),
+    "llm_unavailable": Advice(
+        ErrorCategory.network_error,
+        "The language model did not answer, or broke off, also when it was asked again.",
+        retryable=True,
+        suggestions=(
+            "Ask again later; sections that were done are not done again.",
+            "Test the configuration at /api/llm-settings.",
+        ),
+    ),
+    "llm_rate_limited": Advice(
+        ErrorCategory.network_error,
+        "The language model's provider wants fewer calls than this needs.",
+        retryable=True,
+        suggestions=(
+            "Ask again later; sections that were done are not done again.",
+            "Ask the provider for a higher limit, or use another model.",
+        ),
+    ),
+    "llm_unauthorised": Advice(
+        ErrorCategory.permission_error,
+        "The language model's provider does not take the key, or the key can no longer be read.",
+        retryable=False,
+        suggestions=("Enter the key anew at /api/llm-settings, test it, then ask again.",),
+    ),
+    "llm_refused": Advice(
+        ErrorCategory.processing_error,
+        "The language model, or its provider's filter, will not answer this.",
+        retryable=False,
+        suggestions=("Use another prompt.", "Use another model."),
+    ),
+    "llm_output_invalid": Advice(
+        ErrorCategory.processing_error,
+        "The language model's answers did not fit what was asked for, also when it was told so.",
+        retryable=False,
+        suggestions=(
+            "Ask again: sections that were done are not done again.",
+            "Use a larger model: very small ones lose the thread.",
+        ),
+    ),
+    "llm_context_exceeded": Advice(
+        ErrorCategory.processing_error,
+        "Even a small part of the transcript does not fit into the model's context.",
+        retryable=False,
+        suggestions=(
+            "Set the context at /api/llm-settings to what the model really has.",
+            "Use a shorter prompt, or a model with a larger context.",
+        ),
+    ),
 }
 """By error type: every one with which a task can fail."""
 

@@ -21,6 +21,9 @@ class Notice(StrEnum):
     transcript_updated = "transcript_updated"
     speakers_updated = "speakers_updated"
     speaker_clusters_updated = "speaker_clusters_updated"
+    summarization_status = "summarization_status"
+    speaker_identification_status = "speaker_identification_status"
+    topic_extraction_status = "topic_extraction_status"
 
 
 STAGE_MESSAGES = {

@@ -91,3 +91,47 @@ class DeadlineExceeded(SpeechError):
 
     code = "deadline_exceeded"
     retryable = True
+
+
+class LlmFailed(SpeechError):
+    """The language model's provider could not do what it was asked."""
+
+    code = "llm_failed"
+
+
+class LlmUnavailable(SpeechError):
+    """The language model's provider does not answer."""
+
+    code = "llm_unavailable"
+    retryable = True
+
+
+class LlmRateLimited(SpeechError):
+    """The language model's provider wants fewer calls."""
+
+    code = "llm_rate_limited"
+    retryable = True
+
+
+class LlmUnauthorised(SpeechError):
+    """The language model's provider does not take the key."""
+
+    code = "llm_unauthorised"
+
+
+class LlmRefused(SpeechError):
+    """The language model will not answer this."""
+
+    code = "llm_refused"
+
+
+class LlmOutputInvalid(SpeechError):
+    """The language model's answer does not fit, also when asked again."""
+
+    code = "llm_output_invalid"
+
+
+class ContextExceeded(SpeechError):
+    """The text does not fit into the language model's context."""
+
+    code = "llm_context_exceeded"

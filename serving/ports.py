@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from serving.errors import SpeechError
+from serving.language import Generation, GenerationRequest, LlmConnection
 from serving.speech import (
     AlignmentRequest,
     DecodedBlock,
@@ -120,6 +121,47 @@ class SpeakerClusterer(Protocol):
             apart: pairs of indices that are never in one group, (k, 2).
             threshold: the least mean cosine of groups that are joined.
         """
+        ...
+
+
+class LanguageModel(Protocol):
+    """Text to text: one model at one provider."""
+
+    @property
+    def connection(self) -> LlmConnection:
+        """Where it is reached; what it can take."""
+        ...
+
+    def stream(self, request: GenerationRequest) -> AsyncGenerator[str | Generation]:
+        """The answer piece by piece as it is made; the last item is the whole Generation.
+
+        Raises (while it is read):
+            LlmUnavailable: nobody answers, or the answer broke off, also when asked again.
+            LlmRateLimited: the provider wants fewer calls, also after pauses.
+            LlmUnauthorised: it does not take the key.
+            LlmRefused: the model, or its provider's filter, will not answer this.
+            ContextExceeded: prompt and answer do not fit into the context; nothing was cut.
+            LlmFailed: it cannot do what it was asked, such as a model that it does not have.
+        """
+        ...
+
+    async def generate(self, request: GenerationRequest) -> Generation:
+        """The answer, whole; raises as `stream` does."""
+        ...
+
+    async def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, by the model's own tokenizer where there is one to ask.
+
+        Else an estimate that is rather too high.
+        """
+        ...
+
+    async def models(self) -> list[str]:
+        """Names of the models that the provider offers; raises as `stream` does."""
+        ...
+
+    async def close(self) -> None:
+        """Close what is open."""
         ...
 
 

@@ -6,6 +6,7 @@ prefix `RAYSCRIBE_`. Everybody else receives the small group it needs as a param
 
 from cluster.settings.base import MIB, Count, Group, Seconds, seed
 from cluster.settings.door import ApiSettings, AuthSettings, MediaSettings, OidcSettings
+from cluster.settings.language import LanguageSettings, LlmProvider
 from cluster.settings.models import Profile, ReplicaSettings, SpeechSettings
 from cluster.settings.outside import DownloadSettings, EgressSettings
 from cluster.settings.stores import (
@@ -32,6 +33,8 @@ __all__ = [
     "DownloadSettings",
     "EgressSettings",
     "Group",
+    "LanguageSettings",
+    "LlmProvider",
     "LogSettings",
     "MaintenanceSettings",
     "MediaSettings",
@@ -67,6 +70,7 @@ class Settings:
         self.speech = SpeechSettings()
         self.replicas = ReplicaSettings()
         self.voices = VoiceSettings()
+        self.language = LanguageSettings()
         self.egress = EgressSettings()
         self.download = DownloadSettings()
         self.runner = RunnerSettings()

@@ -3,6 +3,15 @@
 from db.models.access import ExternalIdentity, RefreshToken, SignInAttempt
 from db.models.audit import AuditEvent
 from db.models.label import Collection, CollectionMember, Comment, FileTag, Tag
+from db.models.language import (
+    ContentType,
+    LlmConfiguration,
+    SpeakerPrediction,
+    SuggestionState,
+    Summary,
+    SummaryPrompt,
+    TopicSuggestion,
+)
 from db.models.media_file import FileStatus, MediaFile, Upload, UploadPart, UploadState
 from db.models.outbox import Destination, IdempotencyKey, OutboxEntry
 from db.models.setting import SystemSetting, UserSetting
@@ -39,6 +48,7 @@ __all__ = [
     "Collection",
     "CollectionMember",
     "Comment",
+    "ContentType",
     "Destination",
     "Enrolment",
     "ExternalIdentity",
@@ -46,6 +56,7 @@ __all__ = [
     "FileTag",
     "IdempotencyKey",
     "Lane",
+    "LlmConfiguration",
     "MediaFile",
     "NameSource",
     "OutboxEntry",
@@ -63,14 +74,19 @@ __all__ = [
     "SpeakerCollection",
     "SpeakerCollectionMember",
     "SpeakerMatch",
+    "SpeakerPrediction",
     "SpeakerProfile",
     "StageResult",
+    "SuggestionState",
+    "Summary",
+    "SummaryPrompt",
     "SystemSetting",
     "Tag",
     "Task",
     "TaskEvent",
     "TaskKind",
     "TaskState",
+    "TopicSuggestion",
     "Transcript",
     "TranscriptEdit",
     "Upload",

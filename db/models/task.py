@@ -45,6 +45,12 @@ class TaskKind(StrEnum):
     """A clip of a person, embedded."""
     clustering = "clustering"
     """The unnamed voices of a user, grouped."""
+    summarization = "summarization"
+    """A summary of a file, by a language model."""
+    speaker_identification = "speaker_identification"
+    """Who the speakers of a file may be, by what is said."""
+    topic_extraction = "topic_extraction"
+    """Tags and collections for a file."""
 
 
 class Lane(StrEnum):
