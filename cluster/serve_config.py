@@ -24,6 +24,8 @@ APPLICATIONS = (
     Application("pipelines", "pipelines.app:build", None),
     Application("api", "api.app:build", "/"),
 )
+LANGUAGE = Application("language", "serving.language_app:build", None)
+"""The language model inside the cluster, where there is one: nothing else needs it to run."""
 
 
 def serve_config(

