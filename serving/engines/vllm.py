@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 CONTEXT_EXCEEDED = "context_exceeded"
+TOO_LONG = frozenset({"input_tokens", "input_text"})
+"""What vLLM calls a prompt that does not fit: counted, or seen by its length alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class VllmEngine:
 
     def load(self) -> None:
         """Read the weights; call it on the event loop that will ask for answers."""
+        from vllm.config import StructuredOutputsConfig
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM
 
@@ -50,6 +53,10 @@ class VllmEngine:
                 # Compiling costs minutes at each start, and gains nothing measurable on a CPU.
                 enforce_eager=not options.on_gpu,
                 disable_log_stats=True,
+                # Free whitespace is where small models go round in circles, and it costs tokens.
+                structured_outputs_config=StructuredOutputsConfig(
+                    backend="xgrammar", disable_any_whitespace=True
+                ),
                 **gpu,
             )
         )
@@ -60,7 +67,15 @@ class VllmEngine:
         Args:
             request: `messages` ({role, content}), `max_tokens`, `temperature`, `schema` (or None).
         """
-        prompt = await self._prompt(request["messages"])
+        from vllm.exceptions import VLLMValidationError
+
+        try:
+            prompt = await self._prompt(request["messages"])
+        except VLLMValidationError as error:
+            if error.parameter not in TOO_LONG:
+                raise
+            yield {"error": CONTEXT_EXCEEDED, "message": str(error)}
+            return
         tokens = len(prompt["prompt_token_ids"])
         room = self._options.context_tokens - tokens
         if room < request["max_tokens"]:
@@ -124,10 +139,7 @@ def _sampling(request: Mapping[str, Any]) -> Any:
     from vllm.sampling_params import StructuredOutputsParams
 
     schema = request["schema"]
-    guided = None
-    if schema is not None:
-        # Free whitespace is where small models go round in circles.
-        guided = StructuredOutputsParams(json=schema, disable_any_whitespace=True)
+    guided = None if schema is None else StructuredOutputsParams(json=schema)
     return SamplingParams(
         temperature=request["temperature"],
         max_tokens=request["max_tokens"],
