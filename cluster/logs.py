@@ -9,8 +9,12 @@ import structlog
 
 from cluster.settings import LogSettings
 
-# Chatty at INFO without news.
-QUIET = ("httpx", "httpcore", "urllib3", "alembic", "asyncio")
+# Chatty at INFO without news. Clients of language models write whole requests at DEBUG, which are
+# transcripts, and headers of answers, in which some servers repeat the key that they were sent.
+QUIET = (
+    *("httpx", "httpx2", "httpcore", "httpcore2", "urllib3", "alembic", "asyncio"),
+    *("anthropic", "ollama", "openai"),
+)
 
 
 def configure(settings: LogSettings, part: str) -> None:

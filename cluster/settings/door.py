@@ -16,6 +16,9 @@ class AuthSettings(Group):
 
     secret_key: SecretStr | None = Field(None, validation_alias=seed("SECRET_KEY"))
     """Signs access tokens; at least 32 bytes. Unset: made at the first start and kept."""
+    encryption_key: SecretStr | None = Field(None, validation_alias=seed("ENCRYPTION_KEY"))
+    """Encrypts keys of language models that users enter; at least 32 bytes. Unset: derived from
+    `SECRET_KEY`. With another one than before, those keys must be entered anew."""
     access_token_minutes: Count = 15
     """Lifetime of an access token."""
     refresh_token_days: Count = 30

@@ -54,8 +54,8 @@ class LanguageSettings(Group):
     num_gpus: Annotated[float, Field(gt=0)] = 1.0
     """GPUs of one replica; used only where the cluster has GPUs."""
     max_tasks: Count = 4
-    """Summaries and the like that one runner works on at a time: fewer than its tasks, so that
-    a slow model keeps no recording waiting."""
+    """Summaries and the like that one runner works on at a time, beside its other tasks: they have
+    places of their own, so that a slow model keeps no recording waiting."""
     max_outstanding_calls_per_task: Count = 4
     """Calls of one task under way: sections of a transcript go out together."""
     max_outstanding_calls: Count = 16

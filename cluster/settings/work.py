@@ -23,6 +23,9 @@ class RunnerSettings(Group):
     max_tasks_per_user: Count = 6
     """Tasks of one user that are worked on at a time, over all runners: below the one before, so
     that somebody else's recording finds a place at once."""
+    max_language_tasks_per_user: Count = 3
+    """The same of summaries and the like, which have places of their own: below
+    `RAYSCRIBE_LLM_MAX_TASKS`."""
     lane_patience: Count = 10
     """How often in a row waiting tasks of a lane may be passed over for those of a better one."""
     lease_seconds: Seconds = 60
