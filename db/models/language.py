@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Computed, ForeignKey, Index, String, UniqueConstraint, text
+from sqlalchemy import ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -98,11 +98,9 @@ class Summary(Keyed, Dated, Base):
     completion_tokens: Mapped[int] = mapped_column(default=0)
     calls: Mapped[int] = mapped_column(default=0)
     seconds: Mapped[float] = mapped_column(default=0.0)
-    # All that it says, for search.
+    # All that it says, a line each, for search; and which words occur in it (db.vocabulary).
     text: Mapped[str]
-    searchable: Mapped[str] = mapped_column(
-        TSVECTOR, Computed("to_tsvector('simple', text)", persisted=True)
-    )
+    searchable: Mapped[str] = mapped_column(TSVECTOR)
 
     __table_args__ = (
         UniqueConstraint("media_file_id", "version"),

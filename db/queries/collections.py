@@ -49,6 +49,40 @@ async def page(
     return rows.all(), total or 0
 
 
+async def names_of(session: AsyncSession, user_id: uuid.UUID, limit: int) -> Sequence[str]:
+    """What a user's collections are called, those with the most files first."""
+    found = await session.scalars(
+        select(Collection.name)
+        .where(readable_by(user_id))
+        .order_by(_media_count().desc(), Collection.name)
+        .limit(limit)
+    )
+    return found.all()
+
+
+async def ensure(session: AsyncSession, user_id: uuid.UUID, name: str) -> uuid.UUID:
+    """The user's collection of this name, made where there is none; it stays until the end.
+
+    One in another letter case will do, the oldest of them first.
+    """
+    called = select(Collection.id).where(
+        readable_by(user_id), func.lower(Collection.name) == func.lower(name)
+    )
+    there = (
+        called.order_by((Collection.name == name).desc(), Collection.created_at, Collection.id)
+        .limit(1)
+        .with_for_update(read=True, key_share=True)
+    )
+    if (found := await session.scalar(there)) is not None:
+        return found
+    statement = insert(Collection).values(user_id=user_id, name=name, description="")
+    # An update that changes nothing: it locks the row, so that nobody deletes it meanwhile.
+    made = statement.on_conflict_do_update(
+        index_elements=[Collection.user_id, Collection.name], set_={"name": Collection.name}
+    ).returning(Collection.id)
+    return (await session.scalars(made)).one()
+
+
 async def get(session: AsyncSession, user_id: uuid.UUID, collection_id: uuid.UUID) -> Counted:
     """One collection.
 

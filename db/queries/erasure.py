@@ -3,7 +3,7 @@
 import json
 import typing
 import uuid
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -11,6 +11,7 @@ from sqlalchemy import (
     UUID,
     ColumnElement,
     CursorResult,
+    RowMapping,
     Text,
     and_,
     any_,
@@ -51,6 +52,7 @@ BATCH = 200
 """Rows that are rewritten at a time."""
 
 Ids = Collection[uuid.UUID]
+Columns = Sequence[InstrumentedAttribute[Any]]
 Rewrite = Callable[[Any], Any]
 
 
@@ -64,14 +66,18 @@ def _lower(names: Collection[str]) -> Any:
     return [func.lower(name) for name in names]
 
 
-def _mention(
+def mentions(
     column: InstrumentedAttribute[Any], needles: Collection[str]
 ) -> Sequence[ColumnElement[bool]]:
-    """That one of these is somewhere in a column of JSON, in any letter case."""
+    """That one of these is somewhere in a column of JSON or text, in any letter case."""
     text = func.lower(cast(column, Text))
-    # As it is written in JSON.
-    written = [json.dumps(needle, ensure_ascii=False)[1:-1] for needle in needles]
+    # As it is, and as it is written in JSON.
+    written = {one: None for needle in needles for one in (needle, _in_json(needle))}
     return [func.strpos(text, func.lower(one)) > 0 for one in written]
+
+
+def _in_json(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)[1:-1]
 
 
 async def voices(
@@ -91,7 +97,7 @@ async def changes(
     session: AsyncSession, user_id: uuid.UUID, needles: Collection[str]
 ) -> Sequence[SpeakerChange]:
     """Changes of who is who that mention one of these."""
-    found = or_(*_mention(SpeakerChange.before, needles), *_mention(SpeakerChange.after, needles))
+    found = or_(*mentions(SpeakerChange.before, needles), *mentions(SpeakerChange.after, needles))
     rows = await session.scalars(
         select(SpeakerChange)
         .where(SpeakerChange.user_id == user_id, found)
@@ -123,7 +129,7 @@ async def files_about(
     these = _these([uuid.UUID(one) for one in speaker_ids])
     have = select(Speaker.media_file_id).where(Speaker.user_id == user_id, Speaker.id == these)
     row = TranscriptEdit
-    mention = or_(*_mention(row.before, needles), *_mention(row.after, needles))
+    mention = or_(*mentions(row.before, needles), *mentions(row.after, needles))
     own = select(MediaFile.id).where(MediaFile.user_id == user_id)
     told = select(row.media_file_id).where(row.media_file_id.in_(own), mention)
     return set(await session.scalars(have.union(told)))
@@ -132,27 +138,27 @@ async def files_about(
 async def drop_matches(session: AsyncSession, speaker_ids: Ids) -> None:
     """Forget whom voices sound like, and from whom they were told apart."""
     these = _these(speaker_ids)
-    await _run(session, delete(ProfileMatch).where(ProfileMatch.speaker_id == these))
+    await executed(session, delete(ProfileMatch).where(ProfileMatch.speaker_id == these))
     for pair in (SpeakerMatch, CannotLink):
         mine = or_(pair.first_id == these, pair.second_id == these)
-        await _run(session, delete(pair).where(mine))
+        await executed(session, delete(pair).where(mine))
 
 
 async def drop_rejections(session: AsyncSession, speaker_ids: Ids) -> None:
     """Forget of whom somebody said that these voices are not theirs."""
     these = _these(speaker_ids)
-    await _run(session, delete(ProfileRejection).where(ProfileRejection.speaker_id == these))
+    await executed(session, delete(ProfileRejection).where(ProfileRejection.speaker_id == these))
 
 
 async def drop_analytics(session: AsyncSession, file_ids: Ids) -> None:
     """Forget files' figures: they are computed anew when somebody asks."""
-    await _run(session, delete(Analytics).where(Analytics.media_file_id == _these(file_ids)))
+    await executed(session, delete(Analytics).where(Analytics.media_file_id == _these(file_ids)))
 
 
 async def drop_checkpoints(session: AsyncSession, file_ids: Ids, stages: Collection[str]) -> int:
     """Forget what is stored of these stages of files; says how much."""
     mine = StageResult.media_file_id == _these(file_ids), StageResult.stage.in_(stages)
-    return await _run(session, delete(StageResult).where(*mine))
+    return await executed(session, delete(StageResult).where(*mine))
 
 
 async def next_versions(session: AsyncSession, file_ids: Ids) -> dict[uuid.UUID, int]:
@@ -173,16 +179,16 @@ async def unlabel_clusters(
     """Groups of voices that are called so have no name."""
     called = func.lower(SpeakerCluster.label).in_(_lower(names))
     mine = SpeakerCluster.user_id == user_id
-    await _run(session, update(SpeakerCluster).where(mine, called).values(label=None))
+    await executed(session, update(SpeakerCluster).where(mine, called).values(label=None))
 
 
 async def drop_enrolment_tasks(
     session: AsyncSession, user_id: uuid.UUID, ids: Collection[str]
 ) -> None:
     """Delete the tasks about these clips, or this profile: their runners lose them."""
-    about = or_(*_mention(Task.options, ids), *_mention(Task.result, ids))
+    about = or_(*mentions(Task.options, ids), *mentions(Task.result, ids))
     mine = Task.user_id == user_id, Task.kind == TaskKind.enrolment
-    await _run(session, delete(Task).where(*mine, about))
+    await executed(session, delete(Task).where(*mine, about))
 
 
 async def rewrite_history(
@@ -197,14 +203,14 @@ async def rewrite_history(
     Looks at those of these files, and at all of the user's that mention one of the needles.
     """
     row = TranscriptEdit
-    mention = [*_mention(row.before, needles), *_mention(row.after, needles)]
+    mention = [*mentions(row.before, needles), *mentions(row.after, needles)]
     own = select(MediaFile.id).where(MediaFile.user_id == user_id)
     speak = or_(
         *(func.jsonb_array_length(part["speakers"]) > 0 for part in (row.before, row.after))
     )
     about = or_(and_(row.media_file_id == _these(file_ids), speak), *mention)
     where = row.media_file_id.in_(own), about
-    return await _rewrite(session, row, (row.id,), (row.before, row.after), where, rewrite)
+    return await rewritten(session, row, (row.id,), (row.before, row.after), where, rewrite)
 
 
 async def rewrite_answers(
@@ -212,8 +218,8 @@ async def rewrite_answers(
 ) -> int:
     """Rewrite the answers that repeated requests get; says how many became others."""
     row = IdempotencyKey
-    where = row.user_id == user_id, or_(*_mention(row.body, needles))
-    return await _rewrite(session, row, (row.user_id, row.key), (row.body,), where, rewrite)
+    where = row.user_id == user_id, or_(*mentions(row.body, needles))
+    return await rewritten(session, row, (row.user_id, row.key), (row.body,), where, rewrite)
 
 
 async def rewrite_events(
@@ -221,30 +227,23 @@ async def rewrite_events(
 ) -> int:
     """Rewrite what clients are told when they replay; says how much became other."""
     row = TaskEvent
-    where = row.user_id == user_id, or_(*_mention(row.payload, needles))
-    return await _rewrite(session, row, (row.id,), (row.payload,), where, rewrite)
+    where = row.user_id == user_id, or_(*mentions(row.payload, needles))
+    return await rewritten(session, row, (row.id,), (row.payload,), where, rewrite)
 
 
-async def _rewrite(
+async def rewritten(
     session: AsyncSession,
     table: type[Base],
-    key: Sequence[InstrumentedAttribute[Any]],
-    columns: Sequence[InstrumentedAttribute[Any]],
+    key: Columns,
+    columns: Columns,
     where: Sequence[ColumnElement[bool]],
     rewrite: Rewrite,
 ) -> int:
-    # Keys first, then batch by batch: what histories keep may be large.
-    keys = (await session.execute(select(*key).where(*where).order_by(*key))).all()
+    """Rewrite these columns of the rows that are meant; says how many became others."""
     count = 0
-    for at in range(0, len(keys), BATCH):
-        found = await session.execute(
-            select(*key, *columns)
-            .where(tuple_(*key).in_([tuple(one) for one in keys[at : at + BATCH]]))
-            .order_by(*key)
-            .with_for_update()
-        )
+    async for rows in _batches(session, key, columns, where):
         changed = []
-        for row in found.mappings():
+        for row in rows:
             new = {column.key: rewrite(row[column.key]) for column in columns}
             if any(row[name] != value for name, value in new.items()):
                 changed.append({**row, **new})
@@ -254,7 +253,42 @@ async def _rewrite(
     return count
 
 
-async def _run(session: AsyncSession, statement: Any) -> int:
+async def deleted(
+    session: AsyncSession,
+    table: type[Base],
+    key: Columns,
+    columns: Columns,
+    where: Sequence[ColumnElement[bool]],
+    rewrite: Rewrite,
+) -> int:
+    """Delete the rows that would become others if these columns were rewritten; says how many."""
+    count = 0
+    async for rows in _batches(session, key, columns, where):
+        going = [
+            tuple(row[part.key] for part in key)
+            for row in rows
+            if any(row[column.key] != rewrite(row[column.key]) for column in columns)
+        ]
+        count += await executed(session, delete(table).where(tuple_(*key).in_(going)))
+    return count
+
+
+async def _batches(
+    session: AsyncSession, key: Columns, columns: Columns, where: Sequence[ColumnElement[bool]]
+) -> AsyncIterator[Sequence[RowMapping]]:
+    # Keys first, then batch by batch: what histories keep may be large.
+    keys = (await session.execute(select(*key).where(*where).order_by(*key))).all()
+    for at in range(0, len(keys), BATCH):
+        found = await session.execute(
+            select(*key, *columns)
+            .where(tuple_(*key).in_([tuple(one) for one in keys[at : at + BATCH]]))
+            .order_by(*key)
+            .with_for_update()
+        )
+        yield found.mappings().all()
+
+
+async def executed(session: AsyncSession, statement: Any) -> int:
     """Execute a statement on rows that are read anew afterwards; says how many there were."""
     result = await session.execute(statement.execution_options(synchronize_session=False))
     return typing.cast("CursorResult[Any]", result).rowcount

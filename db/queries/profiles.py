@@ -122,6 +122,17 @@ async def called(session: AsyncSession, user_id: uuid.UUID, name: str) -> uuid.U
     return found
 
 
+async def names_of(session: AsyncSession, user_id: uuid.UUID, limit: int) -> Sequence[str]:
+    """What a user's people are called, those that were changed last first."""
+    found = await session.scalars(
+        select(SpeakerProfile.name)
+        .where(readable_by(user_id))
+        .order_by(SpeakerProfile.updated_at.desc(), SpeakerProfile.id)
+        .limit(limit)
+    )
+    return found.all()
+
+
 async def described(session: AsyncSession, user_id: uuid.UUID, profile_id: uuid.UUID) -> Described:
     """One profile with what is known by it.
 

@@ -5,7 +5,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Float, SQLColumnExpression, case, func, literal, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Float,
+    SQLColumnExpression,
+    and_,
+    case,
+    func,
+    literal,
+    or_,
+    select,
+)
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from db.models import (
@@ -15,6 +25,7 @@ from db.models import (
     ProfileRejection,
     Speaker,
     SpeakerMatch,
+    SpeakerPrediction,
     SpeakerProfile,
 )
 from db.queries import speaker_rulings
@@ -45,7 +56,32 @@ class Thresholds:
 def is_suggested(thresholds: Thresholds) -> ColumnElement[bool]:
     """Whether a speaker has a name, or there is somebody it may be."""
     return or_(
-        Speaker.display_name.is_not(None), _like_a_profile(thresholds), _like_a_voice(thresholds)
+        Speaker.display_name.is_not(None),
+        _like_a_profile(thresholds),
+        _like_a_voice(thresholds),
+        _predicted(),
+    )
+
+
+def _predicted() -> ColumnElement[bool]:
+    """Whether a language model takes the speaker for somebody who was not ruled out."""
+    return (
+        select(SpeakerPrediction.id)
+        .outerjoin(
+            SpeakerProfile,
+            and_(
+                SpeakerProfile.user_id == SpeakerPrediction.user_id,
+                func.lower(SpeakerProfile.name) == func.lower(SpeakerPrediction.name),
+            ),
+        )
+        .where(
+            SpeakerPrediction.speaker_id == Speaker.id,
+            SpeakerPrediction.name.op("!~*")(LABEL),
+            or_(SpeakerProfile.id.is_(None), ~is_not(SpeakerProfile.id)),
+            ~_is_not_called(SpeakerPrediction.name),
+        )
+        .correlate(Speaker)
+        .exists()
     )
 
 
@@ -110,7 +146,7 @@ def _is_not_called(name: SQLColumnExpression[Any]) -> ColumnElement[bool]:
             ProfileRejection.speaker_id == Speaker.id,
             func.lower(SpeakerProfile.name) == func.lower(name),
         )
-        .correlate(Speaker, Other)
+        .correlate(Speaker, Other, SpeakerPrediction)
         .exists()
     )
     return or_(rejected, _apart_from(func.lower(Peer.display_name) == func.lower(name)))

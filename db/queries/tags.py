@@ -58,6 +58,17 @@ async def page(
     return rows.all(), total or 0
 
 
+async def names_of(session: AsyncSession, user_id: uuid.UUID, limit: int) -> Sequence[str]:
+    """What a user's tags are called, the most used ones first."""
+    found = await session.scalars(
+        select(Tag.name)
+        .where(readable_by(user_id))
+        .order_by(_usage().desc(), func.lower(Tag.name))
+        .limit(limit)
+    )
+    return found.all()
+
+
 async def unused(
     session: AsyncSession, user_id: uuid.UUID, *, limit: int, offset: int
 ) -> tuple[Sequence[Tag], int]:

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import load_only
 
@@ -47,6 +47,12 @@ async def head(session: AsyncSession, user_id: uuid.UUID, file_id: uuid.UUID) ->
         .options(load_only(Transcript.media_file_id, Transcript.version, Transcript.language))
     )
     return found
+
+
+async def has_words(session: AsyncSession, transcript_id: uuid.UUID) -> bool:
+    """Whether anything is said in a transcript."""
+    said = exists().where(Segment.transcript_id == transcript_id, Segment.text.op("~")(r"\S"))
+    return bool(await session.scalar(select(said)))
 
 
 async def speakers(session: AsyncSession, file_id: uuid.UUID) -> Sequence[Speaker]:

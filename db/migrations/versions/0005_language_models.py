@@ -164,12 +164,7 @@ def upgrade() -> None:
         sa.Column("calls", sa.Integer(), nullable=False),
         sa.Column("seconds", sa.Double(), nullable=False),
         sa.Column("text", sa.String(), nullable=False),
-        sa.Column(
-            "searchable",
-            postgresql.TSVECTOR(),
-            sa.Computed("to_tsvector('simple', text)", persisted=True),
-            nullable=False,
-        ),
+        sa.Column("searchable", postgresql.TSVECTOR(), nullable=False),
         sa.Column("id", sa.UUID(), server_default=sa.text("gen_random_uuid()"), nullable=False),
         sa.Column(
             "created_at",
