@@ -110,7 +110,10 @@ ADVICE: Mapping[str, Advice] = {
         ErrorCategory.processing_error,
         "What the task was about was deleted before the task was done.",
         retryable=False,
-        suggestions=("Send the clip again if it was deleted by mistake.",),
+        suggestions=(
+            "Send the clip again if it was deleted by mistake.",
+            "Ask again with another prompt if it was a summary's.",
+        ),
     ),
     "language_unsupported": Advice(
         ErrorCategory.processing_error,
@@ -281,6 +284,12 @@ ADVICE: Mapping[str, Advice] = {
         "The recording was fetched when too much was waiting for transcription already.",
         retryable=True,
         suggestions=("Send the address again when less is waiting.",),
+    ),
+    "transcript_empty": Advice(
+        ErrorCategory.no_speech,
+        "The transcript has no words, so a language model has nothing to work on.",
+        retryable=False,
+        suggestions=(PLAY, "If somebody speaks, process the recording anew in its language."),
     ),
     "not_configured": Advice(
         ErrorCategory.permission_error,

@@ -14,6 +14,7 @@ from pipelines import leftovers, queue
 from pipelines.errors import FileExists, IllegalTransition, QueueFull, TaskFailed
 from pipelines.job import Job, RunnerParts, Shared
 from pipelines.kinds import WORK
+from pipelines.language.kinds import KINDS as LANGUAGE
 from pipelines.queue import Claim
 from pipelines.task_state import TERMINAL, Failure
 from serving.errors import SpeechError
@@ -155,7 +156,7 @@ class Attempt:
 
     async def _clean_up(self) -> None:
         """Drop the decoded audio of a task that has ended; one that goes on needs it."""
-        if self.task.media_file_id is None:
+        if self.task.media_file_id is None or self.task.kind in LANGUAGE:
             return
         async with session_scope(self.parts.sessions) as session:
             task = await session.get(Task, self.task.id)

@@ -7,17 +7,18 @@ anything was being worked on, over the latest tasks of the last hour.
 import math
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Numeric, ScalarSelect, cast, func, select
+from sqlalchemy import ColumnElement, Numeric, ScalarSelect, cast, func, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from cluster.settings import QueueSettings
 from db.models import Lane, Task, TaskKind, TaskState
 from db.queries.tasks import ACTIVE
 from pipelines.errors import QueueFull
+from pipelines.language.kinds import KINDS as LANGUAGE
 from pipelines.schedule import LANES, MIN_SECONDS, ahead
 from serving.errors import AudioTooLong
 
@@ -33,9 +34,11 @@ HOUR = 3600.0
 COST: ColumnElement[float] = func.greatest(Task.audio_seconds, MIN_SECONDS)
 """What a task counts for: `pipelines.schedule` charges as much."""
 WAITS = Task.state == TaskState.queued
-ARRIVES = WAITS & Task.kind.not_in((TaskKind.voiceprints, TaskKind.enrolment, TaskKind.clustering))
+ON_WHAT_IS_HERE = LANGUAGE | {TaskKind.voiceprints, TaskKind.enrolment, TaskKind.clustering}
+ARRIVES = WAITS & Task.kind.not_in(ON_WHAT_IS_HERE)
 """What counts against the limits. Work on what is here already, such as the voices of all files
 after a change of model, keeps no new recording out."""
+IS_LANGUAGE = Task.kind.in_(LANGUAGE)
 
 
 async def admit(
@@ -191,8 +194,8 @@ class Place:
 
     position: int
     """1: it is next."""
-    eta_seconds: float
-    """Until it is done."""
+    eta_seconds: float | None
+    """Until it is done; None: nobody can say how fast a language model is."""
 
 
 def place(task: Waiting, queues: Sequence[Queue], audio_per_second: float) -> Place:
@@ -213,14 +216,18 @@ def place(task: Waiting, queues: Sequence[Queue], audio_per_second: float) -> Pl
 async def places(
     session: AsyncSession, user_id: uuid.UUID, task_ids: Collection[uuid.UUID]
 ) -> Mapping[uuid.UUID, Place]:
-    """Where these tasks of one user stand; what does not wait is left out. Two statements."""
+    """Where these tasks of one user stand; what does not wait is left out. Two statements.
+
+    Recordings and language models' work stand in lines of their own, as runners take them.
+    """
     if not task_ids:
         return {}
-    line, order = Task.lane, (Task.created_at, Task.id)
+    line, order = (Task.lane, IS_LANGUAGE), (Task.created_at, Task.id)
     own = (
         select(
             Task.id,
             Task.lane,
+            IS_LANGUAGE.label("language"),
             func.row_number().over(partition_by=line, order_by=order).label("number"),
             func.sum(COST).over(partition_by=line, order_by=order).label("seconds"),
         )
@@ -229,24 +236,29 @@ async def places(
         .c
     )
     rows = await session.execute(
-        select(own.id, own.lane, own.number, own.seconds, _speed()).where(own.id.in_(task_ids))
+        select(own.id, own.language, own.lane, own.number, own.seconds, _speed()).where(
+            own.id.in_(task_ids)
+        )
     )
     waiting = rows.all()
     if not waiting:
         return {}
     queues = await _queues(session)
-    return {
-        task_id: place(Waiting(user_id, lane, number, seconds), queues, float(audio_per_second))
-        for task_id, lane, number, seconds, audio_per_second in waiting
-    }
+    found: dict[uuid.UUID, Place] = {}
+    for task_id, language, lane, number, seconds, audio_per_second in waiting:
+        task = Waiting(user_id, lane, number, seconds)
+        there = place(task, queues[language], float(audio_per_second))
+        found[task_id] = replace(there, eta_seconds=None) if language else there
+    return found
 
 
-async def _queues(session: AsyncSession) -> Sequence[Queue]:
-    """What every user has in every lane."""
+async def _queues(session: AsyncSession) -> Mapping[bool, Sequence[Queue]]:
+    """What every user has in every lane: of language models' work (True), and of the other."""
     held = Task.state != TaskState.queued
     remaining = func.sum(Task.audio_seconds * (1.0 - Task.progress)).filter(held)
     rows = await session.execute(
         select(
+            IS_LANGUAGE.label("language"),
             Task.user_id,
             Task.lane,
             func.count().filter(WAITS),
@@ -254,6 +266,9 @@ async def _queues(session: AsyncSession) -> Sequence[Queue]:
             func.coalesce(remaining, 0.0),
         )
         .where(Task.state.in_(ACTIVE))
-        .group_by(Task.user_id, Task.lane)
+        .group_by(literal_column("language"), Task.user_id, Task.lane)
     )
-    return [Queue(*row) for row in rows]
+    found: dict[bool, list[Queue]] = {True: [], False: []}
+    for language, user_id, lane, length, seconds, remains in rows:
+        found[language].append(Queue(user_id, lane, length, seconds, remains))
+    return found

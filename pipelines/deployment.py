@@ -8,6 +8,7 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from cluster.egress import Policy
+from cluster.encryption import Encryption
 from cluster.logs import configure
 from cluster.settings import Settings
 from db.engine import create_engine, create_sessions
@@ -15,6 +16,8 @@ from db.objects.s3 import S3Objects
 from db.vectors.create import create_vector_store
 from pipelines.downloads.work import DownloadParts
 from pipelines.job import RunnerParts
+from pipelines.language.parts import LanguageParts
+from pipelines.local_model import ServedLanguageModel
 from pipelines.runner import Runner as TaskRunner
 from pipelines.stages.base import Models
 from serving.client import create_ports
@@ -45,6 +48,15 @@ class Runner:
             max_audio_seconds=settings.media.max_audio_seconds,
             maintenance=settings.maintenance,
             downloads=DownloadParts.of(settings, Policy(settings.egress)),
+            language=LanguageParts(
+                settings=settings.language,
+                egress=settings.egress,
+                encryption=Encryption(settings.auth),
+                # A task waits until it has loaded, as for the first word of any other.
+                local=ServedLanguageModel(
+                    settings.language, settings.language.first_token_seconds
+                ),
+            ),
         )
         self._runner: TaskRunner | None = None
 

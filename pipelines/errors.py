@@ -103,3 +103,33 @@ class QuotaExceeded(PipelineError):
     def __str__(self) -> str:
         """Say what is used up."""
         return self.message
+
+
+class PromptInvalid(PipelineError):
+    """A prompt that cannot be used; the message says where it is wrong, and what is allowed."""
+
+
+class NotConfigured(PipelineError):
+    """No language model is set up for a user."""
+
+    def __str__(self) -> str:
+        """Say where one is set up."""
+        return (
+            "No language model is set up for you: enter one at /api/llm-settings, or ask an "
+            "administrator for one."
+        )
+
+
+class TaskActive(PipelineError):
+    """Such work on this file waits, or is being done."""
+
+    def __init__(self, task_id: uuid.UUID, state: str) -> None:
+        super().__init__(task_id, state)
+        self.task_id = task_id
+        self.state = state
+
+    def __str__(self) -> str:
+        """Name the task, and say what can be done."""
+        return (
+            f"Task {self.task_id}, which does this, is {self.state}: wait for its end, or cancel it."
+        )

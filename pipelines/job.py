@@ -6,12 +6,19 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
-from cluster.settings import MaintenanceSettings, RunnerSettings, SpeechSettings, VoiceSettings
+from cluster.settings import (
+    LanguageSettings,
+    MaintenanceSettings,
+    RunnerSettings,
+    SpeechSettings,
+    VoiceSettings,
+)
 from db.engine import Sessions
 from db.models import MediaFile, Task
 from db.objects.port import ObjectStore
 from db.vectors.port import VectorStore
 from pipelines.downloads.work import DownloadParts
+from pipelines.language.parts import LanguageParts
 from pipelines.pace import Pace
 from pipelines.progress import reported
 from pipelines.queue import Claim
@@ -43,6 +50,7 @@ class RunnerParts:
     max_audio_seconds: float
     maintenance: MaintenanceSettings
     downloads: DownloadParts
+    language: LanguageParts
 
 
 @dataclass(slots=True)
@@ -51,14 +59,17 @@ class Shared:
 
     windows: FairSlots
     spans: FairSlots
+    calls: FairSlots
+    """Of language models."""
     pace: Pace
 
     @classmethod
-    def of(cls, settings: RunnerSettings) -> "Shared":
+    def of(cls, settings: RunnerSettings, language: LanguageSettings) -> "Shared":
         """As the operator set it."""
         return cls(
             FairSlots(settings.max_outstanding_windows, settings.lane_patience),
             FairSlots(settings.max_outstanding_spans, settings.lane_patience),
+            FairSlots(language.max_outstanding_calls, settings.lane_patience),
             Pace(settings.stage_base_seconds, settings.stage_slack),
         )
 

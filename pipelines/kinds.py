@@ -5,6 +5,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from db.models import TaskKind
 from pipelines.downloads.work import Work
 from pipelines.job import Job
+from pipelines.language.identification import Identification
+from pipelines.language.summarization import Summarization
+from pipelines.language.topic_extraction import TopicExtraction
 from pipelines.speakers.enrol import Enrolling
 from pipelines.speakers.grouping import GroupingWork
 from pipelines.speakers.reembed import Reembedding
@@ -36,6 +39,18 @@ async def _clustering(job: Job) -> None:
     await GroupingWork(job.task, parts.sessions, parts.ports.clusterer, parts.voices).run()
 
 
+async def _summarization(job: Job) -> None:
+    await Summarization(job).run()
+
+
+async def _speaker_identification(job: Job) -> None:
+    await Identification(job).run()
+
+
+async def _topic_extraction(job: Job) -> None:
+    await TopicExtraction(job).run()
+
+
 WORK: Mapping[TaskKind, Begin] = {
     TaskKind.transcription: _transcription,
     TaskKind.download: _download,
@@ -44,5 +59,8 @@ WORK: Mapping[TaskKind, Begin] = {
     TaskKind.voiceprints: _voiceprints,
     TaskKind.enrolment: _enrolment,
     TaskKind.clustering: _clustering,
+    TaskKind.summarization: _summarization,
+    TaskKind.speaker_identification: _speaker_identification,
+    TaskKind.topic_extraction: _topic_extraction,
 }
 """Every kind there is."""

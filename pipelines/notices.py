@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
-from db.models import FileStatus, MediaFile, Task, TaskState
+from db.models import FileStatus, MediaFile, Task, TaskKind, TaskState
 
 MAX_FILES_TOLD = 100
 """Files that one event names: whoever shows more of them loads them anew."""
@@ -26,6 +26,40 @@ class Notice(StrEnum):
     topic_extraction_status = "topic_extraction_status"
 
 
+OF_LANGUAGE_MODELS = {
+    TaskKind.summarization: Notice.summarization_status,
+    TaskKind.speaker_identification: Notice.speaker_identification_status,
+    TaskKind.topic_extraction: Notice.topic_extraction_status,
+}
+"""Tasks that have events of their own."""
+
+
+class LanguageStatus(StrEnum):
+    """How far a language model's work on a file is; the names are the seed's."""
+
+    pending = "pending"
+    """It waits, or was never asked for."""
+    processing = "processing"
+    completed = "completed"
+    failed = "failed"
+    not_configured = "not_configured"
+    """No language model is set up, or none was any more when its turn came."""
+    cancelled = "cancelled"
+
+
+NOT_CONFIGURED = "not_configured"
+"""The error type of a task whose user has no language model any more."""
+
+LANGUAGE_STATUS = {
+    TaskState.queued: LanguageStatus.pending,
+    TaskState.running: LanguageStatus.processing,
+    TaskState.cancelling: LanguageStatus.processing,
+    TaskState.completed: LanguageStatus.completed,
+    TaskState.failed: LanguageStatus.failed,
+    TaskState.cancelled: LanguageStatus.cancelled,
+}
+
+
 STAGE_MESSAGES = {
     "prepare": "Decoding the recording.",
     "transcribe": "Transcribing.",
@@ -39,6 +73,9 @@ STAGE_MESSAGES = {
     "read": "Reading voiceprints.",
     "cluster": "Grouping voices.",
     "write": "Storing the groups of voices.",
+    "reading": "Reading the transcript.",
+    "merging": "Putting the notes of its sections together.",
+    "writing": "Writing the summary.",
 }
 
 
@@ -63,8 +100,27 @@ def message(task: Task) -> str:
     return MESSAGES[task.state]
 
 
-def task_status(task: Task, file: MediaFile | None, status: FileStatus | None) -> dict[str, Any]:
-    """Data of a `transcription_status`: the task's state, and what its file is."""
+def language_status(task: Task) -> LanguageStatus:
+    """How far a language model's work is, of which this is the task."""
+    if task.state is TaskState.failed and task.error_type == NOT_CONFIGURED:
+        return LanguageStatus.not_configured
+    return LANGUAGE_STATUS[task.state]
+
+
+def about(task: Task, file: MediaFile | None) -> tuple[Notice, dict[str, Any]]:
+    """The type and the data of an event about a task: its state, and what its file is."""
+    notice = OF_LANGUAGE_MODELS.get(task.kind)
+    if notice is None:
+        return Notice.transcription_status, _task_status(task, file, file.status if file else None)
+    data = _task_status(task, file, language_status(task))
+    # Which version, how many suggestions.
+    return notice, {**data, "result": dict(task.result)}
+
+
+def _task_status(
+    task: Task, file: MediaFile | None, status: FileStatus | LanguageStatus | None
+) -> dict[str, Any]:
+    # `status`: the file's, or that of a language model's work.
     return {
         "task_id": str(task.id),
         "kind": task.kind,

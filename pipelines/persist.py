@@ -6,11 +6,13 @@ import numpy as np
 from sqlalchemy import delete, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from cluster.settings import LanguageSettings
 from db import vocabulary
 from db.models import MediaFile, Segment, Speaker, Transcript
 from db.queries import edits
 from db.queries.edits import EditAction
 from pipelines import queue, task_state
+from pipelines.language import enrichment
 from pipelines.lines import word_rows
 from pipelines.queue import Claim
 from pipelines.speakers import handover, notes
@@ -28,8 +30,11 @@ async def publish(
     recording: Recording,
     models: Models,
     thumbnail_key: str | None,
+    language: LanguageSettings,
 ) -> None:
     """Replace the file's transcript and complete the task, in this one transaction.
+
+    What language models do with a transcript by themselves is queued in it too.
 
     Raises:
         FenceLost: another runner has the task, or it was cancelled meanwhile; nothing is stored.
@@ -66,6 +71,8 @@ async def publish(
         )
         .execution_options(synchronize_session=False)
     )
+    if any(segment.text.strip() for segment in recording.segments):
+        await enrichment.after(session, task, language)
 
 
 async def _make_room(session: AsyncSession, file_id: uuid.UUID, user_id: uuid.UUID) -> int:

@@ -1,30 +1,26 @@
 """The task queue: rows of the `task` table, claimed under a lease and a fence.
 
 Times are the database's. What happens to a row is decided in `pipelines.task_state`, whose turn it
-is in `pipelines.schedule`; this module reads and writes.
+is in `pipelines.schedule` (`pipelines.turns` reads what that needs); this module reads and writes.
 """
 
 import random
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-from sqlalchemy import Interval, and_, case, func, not_, select, tuple_, update
-from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy import Interval, and_, func, not_, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from cluster.settings import RunnerSettings
 from db.errors import FenceLost
-from db.models import Lane, QueueClock, Task, TaskKind, TaskState, User
+from db.models import Lane, QueueClock, Task, TaskKind, TaskState
 from db.notify import CANCEL, PROGRESS, TASKS, notify
 from db.queries.tasks import HELD, is_overdue
-from pipelines import consequences, schedule, task_state
-from pipelines.schedule import Clock, Head, Limits, Share
+from pipelines import consequences, task_state, turns
 from pipelines.system_settings import RetrySettings, current
 from pipelines.task_state import TERMINAL, Failure, Step
-
-Number = TypeVar("Number", int, float)
 
 
 def _seconds(value: float) -> Any:
@@ -81,20 +77,25 @@ async def submit(
 
 
 async def claim(
-    session: AsyncSession, owner: str, settings: RunnerSettings, *, has_suspect: bool = False
+    session: AsyncSession,
+    owner: str,
+    settings: RunnerSettings,
+    *,
+    has_suspect: bool = False,
+    full_of: Collection[TaskKind] = (),
 ) -> Claimed | None:
     """Take the next task: attempt and fence grow, the lease starts. None: nothing is to be had.
 
     The task may come back ended instead of running: cancelled, or a dead letter. One at a time: the
     clock's row is locked to the end of the transaction, so that claims follow each other. A runner
-    that has a suspect takes no second one.
+    that has a suspect takes no second one, and none of the kinds for which it has no place left.
     """
     clock = await session.get_one(QueueClock, 1, with_for_update=True)
     retry = await current(session, RetrySettings)
     max_attempts = retry.max_attempts or settings.max_attempts
-    task = await _expired(session, max_attempts, has_suspect=has_suspect)
+    task = await _expired(session, max_attempts, full_of, has_suspect=has_suspect)
     if task is None:
-        task = await _next(session, clock, settings)
+        task = await turns.take(session, clock, settings, full_of)
     if task is None:
         return None
     suspect = task_state.is_suspect(task, max_attempts)
@@ -111,84 +112,22 @@ async def claim(
     return Claimed(task, suspect, last_attempt)
 
 
-def _by_lane(stored: Mapping[str, Number]) -> dict[Lane, Number]:
-    return {Lane(lane): number for lane, number in stored.items()}
-
-
-def _stored(by_lane: Mapping[Lane, Number]) -> dict[str, Number]:
-    return {lane.value: number for lane, number in by_lane.items()}
-
-
-async def _expired(session: AsyncSession, max_attempts: int, *, has_suspect: bool) -> Task | None:
+async def _expired(
+    session: AsyncSession, max_attempts: int, full_of: Collection[TaskKind], *, has_suspect: bool
+) -> Task | None:
     """A task whose lease ran out: its runner is taken for dead. It has had its turn already."""
     # As task_state.is_suspect says.
     suspect = and_(Task.state == TaskState.running, Task.attempt == max_attempts - 1)
+    # One that was being cancelled takes no place: it is over.
+    has_place = or_(Task.state == TaskState.cancelling, Task.kind.not_in(full_of))
     task: Task | None = await session.scalar(
         select(Task)
-        .where(is_overdue(), *([not_(suspect)] if has_suspect else []))
+        .where(is_overdue(), has_place, *([not_(suspect)] if has_suspect else []))
         .order_by(Task.lease_expires_at)
         .limit(1)
         .with_for_update(skip_locked=True)
     )
     return task
-
-
-async def _next(session: AsyncSession, row: QueueClock, settings: RunnerSettings) -> Task | None:
-    """The task whose turn it is, locked; its user is charged."""
-    heads = await _heads(session)
-    clock = Clock(_by_lane(row.virtual_time), _by_lane(row.passed))
-    limits = Limits(settings.max_tasks_per_user, settings.lane_patience)
-    shares = await _shares(session, {head.user_id for head in heads})
-    while choice := schedule.choose(heads, shares, clock, limits):
-        task: Task | None = await session.scalar(
-            select(Task)
-            .where(Task.id == choice.head.task_id, Task.state == TaskState.queued)
-            .with_for_update(skip_locked=True)
-        )
-        if task is not None:
-            row.virtual_time = _stored(choice.clock.virtual_time)
-            row.passed = _stored(choice.clock.passed)
-            await session.execute(
-                update(User)
-                .where(User.id == task.user_id)
-                .values(served=_stored(choice.served), updated_at=User.updated_at)
-                .execution_options(synchronize_session=False)
-            )
-            return task
-        # Somebody is cancelling it at this moment.
-        heads = [head for head in heads if head.task_id != choice.head.task_id]
-    return None
-
-
-async def _heads(session: AsyncSession) -> Sequence[Head]:
-    """The oldest waiting task of each user and lane."""
-    rows = await session.execute(
-        select(
-            Task.id,
-            Task.user_id,
-            Task.lane,
-            # Whoever was claimed before has paid.
-            case((Task.fence == 0, Task.audio_seconds), else_=0.0),
-            Task.created_at,
-        )
-        .ext(distinct_on(Task.user_id, Task.lane))
-        .where(Task.state == TaskState.queued, Task.run_after <= func.now())
-        .order_by(Task.user_id, Task.lane, Task.created_at, Task.id)
-    )
-    return [Head(*row) for row in rows]
-
-
-async def _shares(session: AsyncSession, users: set[uuid.UUID]) -> dict[uuid.UUID, Share]:
-    running = (
-        select(func.count())
-        .select_from(Task)
-        .where(Task.user_id == User.id, Task.state.in_(HELD))
-        .scalar_subquery()
-    )
-    rows = await session.execute(
-        select(User.id, User.served, User.share_weight, running).where(User.id.in_(users))
-    )
-    return {user: Share(_by_lane(served), weight, count) for user, served, weight, count in rows}
 
 
 async def write(

@@ -11,6 +11,7 @@ from db.objects.keys import media_prefix
 from db.queries import downloads, events, media_files, tasks
 from pipelines import leftovers, notices, queue
 from pipelines.errors import FileBusy
+from pipelines.language.kinds import KINDS as LANGUAGE
 from pipelines.speakers import notes
 
 
@@ -27,7 +28,8 @@ async def remove(session: AsyncSession, file: MediaFile, *, force: bool = False)
 
     With the rows the file is gone for everybody. The objects are noted in the same transaction:
     whoever has time removes them after it, else the outbox does. A task that waits is cancelled,
-    and with `force` one that runs too: its runner loses it at the next write.
+    and so is a language model's work, which writes nothing but rows; with `force`, any that runs:
+    its runner loses it at the next write.
 
     Raises:
         FileBusy: a runner works on it, and `force` is not set.
@@ -35,6 +37,7 @@ async def remove(session: AsyncSession, file: MediaFile, *, force: bool = False)
     """
     active = await tasks.locked_active_of_file(session, file.id)
     held = [task for task in active if task.state is not TaskState.queued]
+    held = [task for task in held if task.kind not in LANGUAGE]
     if held and not force:
         raise FileBusy(held[0].id, held[0].state)
     # Whoever edits it or names its speakers is waited for, before anything that they want next.

@@ -10,15 +10,19 @@ from typing import Any
 import structlog
 
 from db.engine import session_scope
-from db.models import Destination, TaskState
+from db.models import Destination, TaskKind, TaskState
 from db.notify import CANCEL, OUTBOX, TASKS, listening
 from pipelines import leftovers, maintenance, outbox, queue, retention
 from pipelines.attempt import Attempt, Interruption
 from pipelines.job import RunnerParts, Shared
+from pipelines.language.kinds import KINDS as LANGUAGE
 from pipelines.queue import Claim
 from pipelines.speakers import sync
 
 log = structlog.get_logger(__name__)
+
+SPEECH = frozenset(TaskKind) - LANGUAGE
+"""Tasks about recordings and voices."""
 
 
 class Runner:
@@ -33,7 +37,7 @@ class Runner:
         self._wake = asyncio.Event()
         self._cancelled = asyncio.Event()
         self._noted = asyncio.Event()
-        self._shared = Shared.of(parts.settings)
+        self._shared = Shared.of(parts.settings, parts.language.settings)
         self._loops: list[asyncio.Task[None]] = []
         self._beaten_at = time.monotonic()
 
@@ -84,7 +88,7 @@ class Runner:
     async def _claim_forever(self) -> None:
         while True:
             self._wake.clear()
-            while len(self._running) < self._settings.max_tasks and await self._claim_one():
+            while self._has_place and await self._claim_one():
                 pass
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.poll_seconds):
@@ -95,11 +99,30 @@ class Runner:
         async with asyncio.timeout(self._settings.lease_seconds / 2):
             async with session_scope(self._parts.sessions) as session:
                 claimed = await queue.claim(
-                    session, self._owner, self._settings, has_suspect=self._has_suspect
+                    session,
+                    self._owner,
+                    self._settings,
+                    has_suspect=self._has_suspect,
+                    full_of=self._full_of,
                 )
         if claimed is not None and claimed.task.state is TaskState.running:
             self._begin(claimed)
         return claimed is not None
+
+    @property
+    def _full_of(self) -> frozenset[TaskKind]:
+        """Kinds for which no place is left: language models' work has places of its own."""
+        language = sum(attempt.task.kind in LANGUAGE for attempt in self._running.values())
+        full: frozenset[TaskKind] = frozenset()
+        if language >= self._parts.language.settings.max_tasks:
+            full |= LANGUAGE
+        if len(self._running) - language >= self._settings.max_tasks:
+            full |= SPEECH
+        return full
+
+    @property
+    def _has_place(self) -> bool:
+        return self._full_of != LANGUAGE | SPEECH
 
     @property
     def _has_suspect(self) -> bool:

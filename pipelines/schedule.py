@@ -6,6 +6,9 @@ moves by seconds / weight, and the virtual time becomes the start tag. Users who
 something waiting get, by weight, the same audio seconds within one task each; who was away neither
 saved up a claim nor owes one. Each lane keeps its own time and tags. A lower lane that waits is
 passed over at most `lane_patience` times in a row, so that bulk work goes on under any load.
+
+Language models' work has places of its own, so that neither it nor recordings wait for the other's:
+of each user, the oldest task of either sort is looked at.
 """
 
 import uuid
@@ -22,13 +25,15 @@ MIN_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The oldest waiting task of a user in a lane."""
+    """The oldest waiting task of a user in a lane; of each sort, one."""
 
     task_id: uuid.UUID
     user_id: uuid.UUID
     lane: Lane
     audio_seconds: float
     created_at: datetime
+    language: bool = False
+    """Whether it is a language model's work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,9 @@ class Share:
     """Finish tag in each lane: audio seconds over weight."""
     weight: float = 1.0
     running: int = 0
-    """Tasks of theirs that are in a runner's hands."""
+    """Tasks of theirs that are in a runner's hands, without those of language models."""
+    language: int = 0
+    """Those of language models."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +65,13 @@ class Limits:
 
     max_tasks_per_user: int
     lane_patience: int
+    max_language_tasks_per_user: int = 1
+
+    def leave_room(self, head: Head, share: Share) -> bool:
+        """Whether its user may have one more task of this sort."""
+        if head.language:
+            return share.language < self.max_language_tasks_per_user
+        return share.running < self.max_tasks_per_user
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +87,7 @@ def choose(
     heads: Sequence[Head], shares: Mapping[uuid.UUID, Share], clock: Clock, limits: Limits
 ) -> Choice | None:
     """The next task; None where nothing waits, or everybody who waits has enough running."""
-    free = [head for head in heads if shares[head.user_id].running < limits.max_tasks_per_user]
+    free = [head for head in heads if limits.leave_room(head, shares[head.user_id])]
     if not free:
         return None
     lane, passed = lane_in_turn({head.lane for head in free}, clock.passed, limits.lane_patience)

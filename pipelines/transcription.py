@@ -44,7 +44,14 @@ class Transcription:
             recording = await online.run(recording, plan(options), context)
         thumbnail = await self._keep_thumbnail(file, recording)
         async with session_scope(parts.sessions) as session:
-            await persist.publish(session, self.job.held, recording, parts.models, thumbnail)
+            await persist.publish(
+                session,
+                self.job.held,
+                recording,
+                parts.models,
+                thumbnail,
+                parts.language.settings,
+            )
         log.info("task completed", segments=len(recording.segments))
 
     async def _keep_thumbnail(self, file: MediaFile, recording: Recording) -> str | None:

@@ -2,7 +2,8 @@
 
 What people wrote or said stays: text of transcripts and comments, names of files. So do the voices
 themselves, as nobody's; their voiceprints are not computed again, also when a file is processed
-anew and the same voice is heard at the same times (pipelines.speakers.handover).
+anew and the same voice is heard at the same times (pipelines.speakers.handover). What language
+models made of transcripts goes, and may be made again, of what is left.
 """
 
 import uuid
@@ -20,6 +21,7 @@ from db.objects.keys import subtitled_prefix
 from db.queries import edits, enrolments, erasure, events, profiles, speakers
 from db.queries.edits import EditAction
 from pipelines import leftovers
+from pipelines.language import forgetting
 from pipelines.notices import Notice, speakers_updated
 from pipelines.speakers import notes, people
 from pipelines.speakers.kept_voiceprints import VOICEPRINTS
@@ -44,6 +46,8 @@ class Forgotten:
     """Entries of histories, kept answers and events that named them."""
     checkpoints: int
     """Stored results of diarization, which hold voiceprints."""
+    derived: int
+    """Summaries and suggestions that language models made."""
     objects: Sequence[str]
     """Prefixes of objects that are noted as leftovers: remove them after the transaction."""
 
@@ -59,6 +63,7 @@ async def forget_person(
         NotFound: there is no such profile that this user may see.
     """
     await speakers.serialise(session, user_id)
+    at_work = await forgetting.hold(session, user_id)
     profile = await profiles.get(session, user_id, profile_id, lock=True)
     clips = await enrolments.of_profile(session, profile_id)
     found = await erasure.changes(session, user_id, [str(profile_id)])
@@ -78,15 +83,17 @@ async def forget_person(
     mentions = await _redact(session, user_id, files, person)
     await erasure.unlabel_clusters(session, user_id, names)
     await erasure.drop_enrolment_tasks(session, user_id, person.ids)
+    derived = await forgetting.forget(session, user_id, shown.union(files), person)
     checkpoints = await forget_voiceprints(session, user_id, held)
     await _forget_names(session, held)
     await _new_versions(session, user_id, files)
     await erasure.drop_analytics(session, files)
     await profiles.remove(session, user_id, profile_id)
     await notes.note(session, About.profile, profile_id, user_id)
+    await forgetting.begin_anew(session, at_work)
     told = speakers_updated(None, ERASED, files)
     await events.append(session, user_id, Notice.speakers_updated, told)
-    return Forgotten(len(held), len(files), len(clips), mentions, checkpoints, objects)
+    return Forgotten(len(held), len(files), len(clips), mentions, checkpoints, derived, objects)
 
 
 async def forget_voiceprints(

@@ -1,18 +1,24 @@
-"""Who a voice may be: what it sounds like, consolidated to one line for each person."""
+"""Who a voice may be: what it sounds like and what is said, one line for each person.
+
+A language model's prediction says nothing about sound: it has no similarity, and where a voice that
+sounds alike is predicted too, similarity and level stay what they were.
+"""
 
 import re
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from cluster.settings import VoiceSettings
-from db.models import NameSource, Speaker
-from db.queries import suggestions
+from db.models import NameSource, Speaker, SpeakerPrediction
+from db.queries import speaker_predictions, suggestions
 from db.queries.suggestions import Candidate, RuledOut
+from pipelines.language.reading import clock
 from pipelines.speakers.calibration import Calibration, Level, calibration
 
 LABEL = re.compile(r"SPEAKER_\d+", re.IGNORECASE)
@@ -20,12 +26,14 @@ LABEL = re.compile(r"SPEAKER_\d+", re.IGNORECASE)
 
 
 class Source(StrEnum):
-    """What a voice sounds like."""
+    """What says who a voice may be."""
 
     profile = "profile"
-    """A person's voiceprint."""
+    """It sounds like a person's voiceprint."""
     voice = "voice"
-    """A voice of another file that has a name."""
+    """It sounds like a voice of another file that has a name."""
+    llm = "llm"
+    """A language model takes it from what is said, and nothing that sounds alike."""
 
 
 class SpeakerStatus(StrEnum):
@@ -45,9 +53,9 @@ class Suggestion:
     speaker_id: uuid.UUID | None
     """The voice that it sounds like; None: the person's voiceprint."""
     name: str
-    similarity: float
-    """Cosine of the best match."""
-    level: Level
+    similarity: float | None
+    """Cosine of the best match; None: nothing sounds alike."""
+    level: Level | None
     source: Source
     reason: str
     """For people."""
@@ -55,6 +63,23 @@ class Suggestion:
     """A file in which that voice speaks; None: no voice of a file matches, only the voiceprint."""
     matches: int = 1
     """How many voices and voiceprints of this person it sounds like."""
+    confidence: float | None = None
+    """How sure a language model is of it, 0..1; None: it says nothing of this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """Whom a language model takes a voice for."""
+
+    name: str
+    confidence: float
+    reasoning: str
+    profile_id: uuid.UUID | None = None
+    """Of the user's person who is called so."""
+    quote: str | None = None
+    """What was said that shows it."""
+    start: float | None = None
+    """When, in seconds."""
 
 
 async def of_speakers(
@@ -65,26 +90,48 @@ async def of_speakers(
     *,
     threshold: float | None = None,
 ) -> Mapping[uuid.UUID, Sequence[Suggestion]]:
-    """By speaker, who they may be: people first, then other names, the most similar first.
+    """By speaker, who they may be: people first, then other names, then whom words alone suggest.
+
+    The most similar come first; of those of one level, whom a language model names too.
 
     `threshold` is the least cosine, by default the model's `medium`; matches below that are not
-    kept. Each speaker has an entry, perhaps an empty one. Two queries, however many speakers.
+    kept. Each speaker has an entry, perhaps an empty one. Three queries, however many speakers.
     """
     ids = {speaker.id for speaker in speakers if speaker.embedding_model is not None}
     found: dict[uuid.UUID, list[Candidate]] = defaultdict(list)
+    said: dict[uuid.UUID, list[Prediction]] = defaultdict(list)
     excluded: dict[uuid.UUID, list[RuledOut]] = defaultdict(list)
     if ids:
         for candidate in await suggestions.candidates(session, user_id, ids):
             found[candidate.speaker_id].append(candidate)
-    if found:
-        for one in await suggestions.ruled_out(session, user_id, found.keys()):
+    everybody = {speaker.id for speaker in speakers}
+    for row, profile_id in await speaker_predictions.of_speakers(session, user_id, everybody):
+        said[row.speaker_id].append(_prediction(row, profile_id))
+    if asked := found.keys() | said.keys():
+        for one in await suggestions.ruled_out(session, user_id, asked):
             excluded[one.speaker_id].append(one)
     return {
-        speaker.id: _of_speaker(
-            speaker, found[speaker.id], excluded[speaker.id], settings, threshold
+        speaker.id: with_predictions(
+            _of_speaker(speaker, found[speaker.id], excluded[speaker.id], settings, threshold),
+            said[speaker.id],
+            excluded[speaker.id],
+            own_profile=speaker.profile_id,
+            own_name=speaker.display_name,
         )
         for speaker in speakers
     }
+
+
+def _prediction(row: SpeakerPrediction, profile_id: uuid.UUID | None) -> Prediction:
+    shown: Mapping[str, Any] = next((one for one in row.evidence if one.get("quote")), {})
+    return Prediction(
+        row.name,
+        row.confidence,
+        row.reasoning,
+        profile_id,
+        shown.get("quote"),
+        shown.get("start"),
+    )
 
 
 def _of_speaker(
@@ -176,8 +223,73 @@ def _strength(one: Candidate) -> tuple[float, bool, str]:
     return one.similarity, one.voice_id is None, str(one.voice_id)
 
 
-def _order(one: Suggestion) -> tuple[bool, float, str, str]:
-    return one.profile_id is None, -one.similarity, _key(one.name), str(one.profile_id)
+def _order(one: Suggestion) -> tuple[bool, int, bool, float, str, str]:
+    return (
+        one.profile_id is None,
+        -_RANK[one.level or Level.low],
+        # Between voices that are about as much alike, words decide.
+        one.confidence is None,
+        -(one.similarity or 0.0),
+        _key(one.name),
+        str(one.profile_id),
+    )
+
+
+def with_predictions(
+    heard: Sequence[Suggestion],
+    said: Iterable[Prediction],
+    excluded: Iterable[RuledOut],
+    *,
+    own_profile: uuid.UUID | None = None,
+    own_name: str | None = None,
+) -> Sequence[Suggestion]:
+    """What a voice sounds like, together with what a language model takes from the words.
+
+    A prediction of somebody whom it sounds like is told beside that; others stand by themselves,
+    behind. Who was ruled out is left out, by profile as by name; so is who the voice has already.
+    """
+    rules = list(excluded)
+    profiles = {own_profile, *(one.profile_id for one in rules)} - {None}
+    names = {_key(name) for name in [own_name, *(one.name for one in rules)] if name is not None}
+    by_name = {_key(one.name): one for one in heard}
+    alone: dict[str, Suggestion] = {}
+    for one in sorted(said, key=lambda each: (-each.confidence, _key(each.name))):
+        key = _key(one.name)
+        if key in names or one.profile_id in profiles or LABEL.fullmatch(one.name):
+            continue
+        if key not in by_name:
+            alone.setdefault(key, _by_words(one))
+        elif by_name[key].confidence is None:
+            by_name[key] = _with_words(by_name[key], one)
+    return [*sorted(by_name.values(), key=_order), *alone.values()]
+
+
+def _by_words(one: Prediction) -> Suggestion:
+    return Suggestion(
+        profile_id=one.profile_id,
+        speaker_id=None,
+        name=one.name,
+        similarity=None,
+        level=None,
+        source=Source.llm,
+        reason=_words(one),
+        sample_file_id=None,
+        matches=0,
+        confidence=one.confidence,
+    )
+
+
+def _with_words(heard: Suggestion, said: Prediction) -> Suggestion:
+    reason = f"{heard.reason}; and by what is said: {_words(said)}"
+    return replace(heard, reason=reason, confidence=said.confidence)
+
+
+def _words(one: Prediction) -> str:
+    """Why a language model takes a voice for somebody: the quote, where it has one."""
+    if not one.quote:
+        return one.reasoning
+    at = "" if one.start is None else f" ({clock(one.start)})"
+    return f"“{one.quote}”{at}"
 
 
 def _reason(best: Candidate, name: str, level: Level, matches: int) -> str:
@@ -204,7 +316,10 @@ def describe(speaker: Speaker, found: Sequence[Suggestion]) -> tuple[SpeakerStat
     if speaker.display_name is not None:
         how = "Recognised as" if speaker.name_source is NameSource.voice else "Named"
         return SpeakerStatus.suggested, f"{how} {speaker.display_name} - click to verify"
-    best = max((one.level for one in found), key=_RANK.__getitem__, default=Level.low)
+    levels = (one.level for one in found if one.level is not None)
+    best = max(levels, key=_RANK.__getitem__, default=Level.low)
+    if best is Level.low and any(one.confidence is not None for one in found):
+        return SpeakerStatus.suggested, "Suggested by what is said - review needed"
     return _STATUS[best]
 
 

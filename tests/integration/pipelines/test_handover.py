@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 from sqlalchemy import select, update
 
+from cluster.settings import LanguageSettings
 from db.engine import Sessions, session_scope
 from db.models import CannotLink, MediaFile, ProfileRejection, Speaker, Transcript
 from db.models import Segment as Line
@@ -71,7 +72,7 @@ async def publish(
         assert claimed is not None
         held = Claim(claimed.task.id, claimed.task.fence)
     async with session_scope(sessions) as session:
-        await persist.publish(session, held, recording, MODELS, None)
+        await persist.publish(session, held, recording, MODELS, None, LanguageSettings())
     return await speakers_of(sessions, file_id)
 
 

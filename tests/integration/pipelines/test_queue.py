@@ -9,11 +9,22 @@ from sqlalchemy import func, select, update
 from cluster.settings import RunnerSettings
 from db.engine import Sessions, session_scope
 from db.errors import FenceLost
-from db.models import Lane, MediaFile, Task, TaskEvent, TaskState, Transcript, User
+from db.models import (
+    Lane,
+    MediaFile,
+    Task,
+    TaskEvent,
+    TaskKind,
+    TaskState,
+    Transcript,
+    User,
+)
 from db.queries import events
 from pipelines import queue
 from pipelines.errors import IllegalTransition
+from pipelines.language.kinds import KINDS as LANGUAGE
 from pipelines.queue import Claim
+from pipelines.schedule import MIN_SECONDS
 from pipelines.task_state import EXHAUSTED, Failure, on_success
 
 SETTINGS = RunnerSettings(lease_seconds=30, max_attempts=3, max_tasks_per_user=1000)
@@ -303,3 +314,64 @@ async def test_a_runner_takes_one_suspect_at_a_time(sessions: Sessions):
     assert await take(has_suspect=True) == (False, 1)
     assert await take(has_suspect=True) is None
     assert await take(has_suspect=False) == (True, 3)
+
+
+class TestLanguageModelsWork:
+    """It has places of its own: neither it nor recordings wait for the other's."""
+
+    async def add(self, sessions: Sessions, user_id, kind: TaskKind, lane=Lane.interactive) -> Task:
+        async with session_scope(sessions) as session:
+            return await queue.submit(
+                session, user_id=user_id, media_file_id=None, kind=kind, lane=lane
+            )
+
+    async def take(self, sessions: Sessions, full_of=(), settings=SETTINGS) -> TaskKind | None:
+        async with session_scope(sessions) as session:
+            claimed = await queue.claim(session, "me", settings, full_of=full_of)
+        return claimed.task.kind if claimed else None
+
+    async def test_a_runner_that_is_full_of_it_takes_recordings(self, sessions: Sessions):
+        user = await add_user(sessions)
+        for kind in (TaskKind.summarization, TaskKind.topic_extraction, TaskKind.transcription):
+            await self.add(sessions, user, kind)
+        # Younger, and of the same user and lane.
+        assert await self.take(sessions, LANGUAGE) is TaskKind.transcription
+        assert await self.take(sessions, LANGUAGE) is None
+        assert await self.take(sessions, frozenset(TaskKind) - LANGUAGE) is TaskKind.summarization
+        assert await self.take(sessions) is TaskKind.topic_extraction
+
+    async def test_a_users_limit_is_of_each_sort(self, sessions: Sessions):
+        user = await add_user(sessions)
+        settings = SETTINGS.model_copy(
+            update={"max_tasks_per_user": 1, "max_language_tasks_per_user": 1}
+        )
+        for kind in (TaskKind.summarization, TaskKind.summarization, TaskKind.transcription):
+            await self.add(sessions, user, kind)
+        taken = [await self.take(sessions, settings=settings) for _ in range(3)]
+        assert taken == [TaskKind.summarization, TaskKind.transcription, None]
+
+    async def test_what_its_runner_left_waits_for_a_place_too_unless_it_is_cancelled(
+        self, sessions: Sessions
+    ):
+        user = await add_user(sessions)
+        for _ in range(2):
+            await self.add(sessions, user, TaskKind.summarization)
+        first, second = await claim(sessions, 2)
+        for task in (first, second):
+            await expire(sessions, task)
+        async with session_scope(sessions) as session:
+            await queue.cancel(session, await session.get_one(Task, second.id))
+        async with session_scope(sessions) as session:
+            ended = await queue.claim(session, "me", SETTINGS, full_of=LANGUAGE)
+        assert (ended.task.id, ended.task.state) == (second.id, TaskState.cancelled)
+        assert await self.take(sessions, LANGUAGE) is None
+        assert await self.take(sessions) is TaskKind.summarization
+
+    async def test_it_costs_the_least(self, sessions: Sessions):
+        """A user's summaries put off their next recording by no more than a short file each."""
+        user = await add_user(sessions)
+        await self.add(sessions, user, TaskKind.summarization)
+        await self.take(sessions)
+        async with session_scope(sessions) as session:
+            served = await session.scalar(select(User.served).where(User.id == user))
+        assert served == {Lane.interactive: MIN_SECONDS}

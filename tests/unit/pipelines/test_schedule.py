@@ -294,3 +294,21 @@ def test_tiny_files_are_work_too():
 
 def test_nothing_waits_nothing_is_chosen():
     assert choose([], {}, Clock(), NO_LIMITS) is None
+
+
+def test_language_models_work_and_recordings_have_limits_of_their_own() -> None:
+    limits = Limits(max_tasks_per_user=1, lane_patience=10, max_language_tasks_per_user=2)
+    user = USERS[0]
+    summary = Head(uuid.UUID(int=1), user, Lane.interactive, 0.0, EPOCH, language=True)
+    recording = Head(uuid.UUID(int=2), user, Lane.interactive, 60.0, EPOCH + timedelta(seconds=1))
+
+    def chosen(running: int, language: int) -> Head | None:
+        shares = {user: Share(running=running, language=language)}
+        choice = choose([summary, recording], shares, Clock(), limits)
+        return choice.head if choice else None
+
+    # The older one, as long as there is room for its sort.
+    assert chosen(0, 0) is summary
+    assert chosen(1, 1) is summary
+    assert chosen(0, 2) is recording
+    assert chosen(1, 2) is None

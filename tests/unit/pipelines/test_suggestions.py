@@ -11,11 +11,13 @@ from db.models import NameSource, Speaker
 from db.queries.suggestions import Candidate, RuledOut
 from pipelines.speakers.calibration import UNMEASURED, Level
 from pipelines.speakers.suggestions import (
+    Prediction,
     Source,
     SpeakerStatus,
     Suggestion,
     consolidate,
     describe,
+    with_predictions,
 )
 
 ME = uuid.UUID(int=1)
@@ -53,6 +55,17 @@ ruled_out = st.lists(
     max_size=4,
 )
 least = st.floats(0, 1)
+predictions = st.lists(
+    st.builds(
+        lambda profile, name, confidence: Prediction(
+            PROFILES[profile] if profile else name, confidence, "He says so.", profile
+        ),
+        st.none() | st.sampled_from([*PROFILES]),
+        st.sampled_from(NAMES),
+        st.floats(0.5, 1),
+    ),
+    max_size=6,
+)
 
 
 def anna(cosine: float = 0.8) -> Candidate:
@@ -207,3 +220,100 @@ def test_the_status_of_a_speaker() -> None:
         "Medium confidence match - review needed",
     )
     assert describe(unknown, ()) == (SpeakerStatus.unverified, "Needs identification")
+
+
+def says(name: str, confidence: float = 0.9, profile: uuid.UUID | None = None) -> Prediction:
+    return Prediction(name, confidence, "She says so.", profile, f"This is {name}.", 65.0)
+
+
+@given(found, predictions, ruled_out, least)
+def test_words_change_nothing_of_what_sounds_alike(
+    candidates: list[Candidate],
+    said: list[Prediction],
+    excluded: list[RuledOut],
+    threshold: float,
+) -> None:
+    alike = consolidate(candidates, excluded, UNMEASURED, threshold)
+    both = with_predictions(alike, said, excluded)
+    by_sound = [one for one in both if one.source is not Source.llm]
+    assert {(one.name, one.similarity, one.level, one.source) for one in by_sound} == {
+        (one.name, one.similarity, one.level, one.source) for one in alike
+    }
+    levels = [one.level for one in by_sound if one.profile_id]
+    ranks = [[Level.high, Level.medium, Level.low].index(one) for one in levels]
+    assert ranks == sorted(ranks)
+    alone = [one for one in both if one.source is Source.llm]
+    # Behind the others, the surest first; without a cosine.
+    assert both[len(by_sound) :] == alone
+    assert all((one.similarity, one.level, one.matches) == (None, None, 0) for one in alone)
+    assert [one.confidence for one in alone] == sorted(
+        (one.confidence for one in alone), reverse=True
+    )
+    names = [one.name.lower() for one in both]
+    assert len(names) == len(set(names))
+    # Nobody who was ruled out comes in by words.
+    assert not {one.profile_id for one in alone if one.profile_id} & {
+        one.profile_id for one in excluded
+    }
+    assert not {one.name.lower() for one in alone} & {
+        one.name.lower() for one in excluded if one.name
+    }
+    assert not any(one.name.lower().startswith("speaker_") for one in alone)
+
+
+def test_a_prediction_of_whom_it_sounds_like_is_told_beside_that() -> None:
+    (one,) = with_predictions(of(anna(0.8)), [says("ANNA")], ())
+    assert (one.name, one.similarity, one.level, one.source) == (
+        "Anna",
+        0.8,
+        Level.high,
+        Source.profile,
+    )
+    assert one.confidence == 0.9
+    assert one.reason == (
+        "Similar to the profile Anna (0.80); and by what is said: “This is ANNA.” (01:05)"
+    )
+
+
+def test_a_prediction_of_somebody_else_stands_by_itself() -> None:
+    one, other = with_predictions(of(anna(0.8)), [says("Bert", 0.7, BERT)], ())
+    assert one.confidence is None
+    assert (other.profile_id, other.name, other.source) == (BERT, "Bert", Source.llm)
+    assert (other.similarity, other.level, other.speaker_id) == (None, None, None)
+    assert (other.confidence, other.reason) == (0.7, "“This is Bert.” (01:05)")
+
+
+def test_between_voices_that_are_as_much_alike_words_decide() -> None:
+    alike = of(anna(0.62), Candidate(ME, BERT, "Bert", 0.6))
+    assert [one.name for one in alike] == ["Anna", "Bert"]
+    assert [one.name for one in with_predictions(alike, [says("bert")], ())] == ["Bert", "Anna"]
+    # But not between levels.
+    alike = of(anna(0.9), Candidate(ME, BERT, "Bert", 0.6))
+    assert [one.name for one in with_predictions(alike, [says("bert")], ())] == ["Anna", "Bert"]
+
+
+def test_whom_a_person_ruled_out_no_model_suggests() -> None:
+    by_profile = RuledOut(ME, BERT, "Bert")
+    assert with_predictions((), [says("Bert", profile=BERT)], [by_profile]) == []
+    renamed = RuledOut(ME, BERT, "Albert")
+    assert with_predictions((), [says("Bert", profile=BERT)], [renamed]) == []
+    by_name = RuledOut(ME, None, "bert")
+    assert with_predictions((), [says("Bert")], [by_name]) == []
+    assert with_predictions((), [says("Bert")], (), own_name="BERT") == []
+
+
+def test_a_prediction_without_a_quote_says_the_models_reason() -> None:
+    (one,) = with_predictions((), [Prediction("Anna", 0.6, "They call her so.")], ())
+    assert one.reason == "They call her so."
+
+
+def test_the_status_of_a_speaker_whom_words_name() -> None:
+    unknown = Speaker(verified=False)
+    by_words = with_predictions((), [says("Anna")], ())
+    assert describe(unknown, by_words) == (
+        SpeakerStatus.suggested,
+        "Suggested by what is said - review needed",
+    )
+    # What sounds alike says more.
+    both = with_predictions(of(anna(0.8)), [says("Anna")], ())
+    assert describe(unknown, both)[1] == "High confidence match - click to verify"
