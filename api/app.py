@@ -20,11 +20,14 @@ from db.engine import create_engine, create_sessions
 from db.guards import create_guard_engine
 from db.objects.s3 import S3Objects
 from db.vectors.create import create_vector_store
+from pipelines.local_model import ServedLanguageModel
 from serving import client
 from serving.speech import MediaProbe, MediaSource, MuxRequest
 
 HEALTH_TIMEOUT_SECONDS = 4.0
 PROBE_TIMEOUT_SECONDS = 120.0
+DESCRIBE_SECONDS = 5.0
+"""How long the language model may take to say what it is: somebody waits for that."""
 MUX_SLACK_SECONDS = 600.0
 """Beside ffmpeg's time: waiting for its turn, fetching the video and storing the result."""
 
@@ -88,6 +91,8 @@ def replica_app() -> FastAPI:
         egress=settings.egress,
         download=settings.download,
         oidc=settings.oidc,
+        language=settings.language,
+        local_model=ServedLanguageModel(settings.language, DESCRIBE_SECONDS),
         presigned_uploads=settings.objects.public_endpoint is not None,
     )
 

@@ -20,11 +20,13 @@ from api.metrics import Metrics
 from api.openid_provider import Provider
 from api.security import AccessClaims, AccessTokens, Passwords, invalid_token
 from cluster.egress import Policy, Resolve, resolve
+from cluster.encryption import Encryption
 from cluster.settings import (
     ApiSettings,
     AuthSettings,
     DownloadSettings,
     EgressSettings,
+    LanguageSettings,
     MaintenanceSettings,
     OidcSettings,
     QueueSettings,
@@ -38,6 +40,7 @@ from db.objects.port import ObjectStore
 from db.queries import users
 from db.vectors.port import VectorStore
 from pipelines.intake import MediaProber
+from pipelines.language.configurations import LocalState
 from pipelines.slots import FairSlots
 from serving.speech import MuxRequest
 
@@ -61,6 +64,42 @@ class MediaTools(MediaProber, Protocol):
     async def mux(self, request: MuxRequest) -> int:
         """Put subtitles into a video; raise a SpeechError where that cannot be done."""
         ...
+
+
+class LocalModel(Protocol):
+    """The language model inside the cluster, where there is one."""
+
+    async def handle(self) -> Any:
+        """Its Serve handle; None: none runs. Raises LlmUnavailable."""
+        ...
+
+    async def state(self) -> LocalState | None:
+        """What it says of itself; None: none runs. Raises LlmUnavailable: it does not answer.
+
+        It wakes for this, if it sleeps.
+        """
+        ...
+
+    async def asleep(self) -> bool:
+        """Whether it has no replica now, and gets one when it is asked.
+
+        Raises LlmUnavailable: it cannot be asked.
+        """
+        ...
+
+
+class NoLocalModel:
+    """No language model runs inside the cluster."""
+
+    async def handle(self) -> None:
+        """None."""
+
+    async def state(self) -> None:
+        """None."""
+
+    async def asleep(self) -> bool:
+        """It does not even sleep."""
+        return False
 
 
 @dataclass(frozen=True)
@@ -88,6 +127,9 @@ class Services:
     egress: EgressSettings
     download: DownloadSettings
     oidc: OidcSettings
+    language: LanguageSettings
+    local_model: LocalModel
+    """The language model inside the cluster."""
     resolve: Resolve = resolve
     """How names of other sites become addresses."""
     presigned_uploads: bool = False
@@ -102,6 +144,11 @@ class Services:
     def policy(self) -> Policy:
         """Where requests on a user's behalf may go, made once."""
         return Policy(self.egress, self.resolve)
+
+    @cached_property
+    def encryption(self) -> Encryption:
+        """What encrypts users' keys, made once."""
+        return Encryption(self.auth)
 
     @cached_property
     def provider(self) -> Provider | None:

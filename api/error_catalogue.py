@@ -48,6 +48,9 @@ ERRORS: Mapping[ErrorType, ErrorInfo] = {
         "Begin again at `/api/auth/oidc/login`; if it stays, ask an administrator.",
     ),
     ErrorType.forbidden: ErrorInfo(403, "Not allowed", "Ask an administrator for the right."),
+    ErrorType.read_only: ErrorInfo(
+        403, "Cannot be changed", "It belongs to the system: make one of your own instead."
+    ),
     ErrorType.registration_closed: ErrorInfo(
         403, "Registration is closed", "Ask an administrator for an account."
     ),
@@ -90,6 +93,11 @@ ERRORS: Mapping[ErrorType, ErrorInfo] = {
     ),
     ErrorType.transcript_not_ready: ErrorInfo(
         409, "No transcript yet", "Wait until the file's status is `completed`."
+    ),
+    ErrorType.transcript_empty: ErrorInfo(
+        409,
+        "Nothing is said",
+        "The transcript has no words; if somebody speaks, process the recording anew.",
     ),
     ErrorType.idempotency_in_progress: ErrorInfo(
         409,

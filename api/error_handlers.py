@@ -22,9 +22,12 @@ from pipelines.errors import (
     DownloadActive,
     FileExists,
     IllegalTransition,
+    NotConfigured,
+    PromptInvalid,
     QueueFull,
     QuotaExceeded,
     SpeakerRefused,
+    TaskActive,
 )
 from serving.errors import SpeechError
 
@@ -58,11 +61,14 @@ TABLE: Mapping[type[Exception], ErrorType] = {
     IllegalTransition: ErrorType.conflict,
     FenceLost: ErrorType.conflict,
     SpeakerRefused: ErrorType.conflict,
+    PromptInvalid: ErrorType.prompt_invalid,
     GuardsExhausted: ErrorType.server_busy,
     EgressRefused: ErrorType.url_refused,
     EgressUnreachable: ErrorType.url_refused,
     FileExists: ErrorType.duplicate_file,
     DownloadActive: ErrorType.duplicate_file,
+    NotConfigured: ErrorType.not_configured,
+    TaskActive: ErrorType.conflict,
     QuotaExceeded: ErrorType.quota_exceeded,
     QueueFull: ErrorType.queue_full,
     # Before what it is a kind of.
@@ -102,7 +108,7 @@ def api_error(error: Exception) -> ApiError:
         headers["Retry-After"] = str(error.retry_after_seconds)
     if isinstance(error, FileExists):
         members["existing_file_id"] = str(error.file_id)
-    if isinstance(error, DownloadActive):
+    if isinstance(error, DownloadActive | TaskActive):
         members["task_id"] = str(error.task_id)
     return ApiError(error_type, OPAQUE.get(error_type, str(error)), headers=headers, **members)
 

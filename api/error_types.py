@@ -17,6 +17,7 @@ class ErrorType(StrEnum):
     provider_refused = "provider_refused"
     provider_unreachable = "provider_unreachable"
     forbidden = "forbidden"
+    read_only = "read_only"
     registration_closed = "registration_closed"
     wrong_password = "wrong_password"  # noqa: S105 - an error's name
     not_found = "not_found"
@@ -30,6 +31,7 @@ class ErrorType(StrEnum):
     file_busy = "file_busy"
     file_completed = "file_completed"
     transcript_not_ready = "transcript_not_ready"
+    transcript_empty = "transcript_empty"
     idempotency_in_progress = "idempotency_in_progress"
     upload_closed = "upload_closed"
     upload_incomplete = "upload_incomplete"

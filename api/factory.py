@@ -29,7 +29,11 @@ from api.files import (
     upload_routes,
 )
 from api.files import routes as file_routes
+from api.llm_settings import default_routes as llm_default_routes
+from api.llm_settings import routes as llm_settings_routes
+from api.llm_settings import trial_routes as llm_trial_routes
 from api.metrics import Measured
+from api.prompts import routes as prompt_routes
 from api.request_context import LastResort, RequestId
 from api.speaker_clusters import edit_routes as speaker_cluster_edit_routes
 from api.speaker_clusters import routes as speaker_cluster_routes
@@ -42,6 +46,10 @@ from api.speakers import routes as speaker_routes
 from api.speakers import structure_routes as speaker_structure_routes
 from api.streaming import routes as streaming_routes
 from api.streaming import subtitle_routes
+from api.summarization import routes as summary_routes
+from api.summarization import search_routes as summary_search_routes
+from api.summarization import speaker_routes as prediction_routes
+from api.summarization import topic_routes
 from api.tags import routes as tag_routes
 from api.tasks import recovery_routes
 from api.tasks import routes as task_routes
@@ -89,6 +97,13 @@ ROUTERS = (
     enrolment_routes.router,
     speaker_cluster_routes.router,
     speaker_cluster_edit_routes.router,
+    llm_settings_routes.router,
+    llm_trial_routes.router,
+    prompt_routes.router,
+    summary_search_routes.router,
+    topic_routes.router,
+    prediction_routes.router,
+    summary_routes.router,
     user_settings_routes.router,
     recovery_routes.router,
     task_routes.router,
@@ -97,6 +112,7 @@ ROUTERS = (
     retention_routes.router,
     voiceprint_routes.router,
     settings_routes.router,
+    llm_default_routes.router,
     health.router,
     error_docs.router,
 )

@@ -20,6 +20,9 @@ TAGS = {
     "speaker profiles": "People across files: profiles, their collections, clips of voices.",
     "comments": "Remarks on files and on moments of them.",
     "speaker clusters": "Groups of voices without a name.",
+    "language models": "Which language model works for a user, and whether it answers.",
+    "summarization": "Summaries, names and topics by language models, and searches in summaries.",
+    "prompts": "What language models are asked for summaries.",
     "user settings": "What a user prefers.",
     "tasks": "The queue: what waits, runs, failed.",
     "admin": "For administrators: figures, settings, retention, audit log.",
@@ -49,6 +52,10 @@ PATH_PARAMETERS = {
     "target_cluster_id": "The cluster that takes its voices",
     "segment_id": "A segment's id, from the transcript",
     "edit_id": "An edit's id, from the transcript's history",
+    "config_id": "A configuration's id, from the list of configurations",
+    "prompt_id": "A prompt's id",
+    "prediction_id": "A prediction's id, from the list of predictions",
+    "content_type": "A kind of recordings",
     "export_format": "How the transcript is written",
 }
 """What the parameters in paths name, said once."""

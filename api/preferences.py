@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.languages import AUTO, LANGUAGES
 from db.queries import user_settings
+from pipelines.language.wishes import OutputLanguage, Wishes
 from pipelines.rerun import SPEAKERS
 
 Speakers = Annotated[int, Field(ge=1, le=100)]
@@ -136,6 +137,22 @@ class DownloadPreferences(Preferences):
     )
 
 
+class SummaryPreferences(Wishes, Preferences):
+    """What language models do with every new transcript, where one is set up."""
+
+    model_config = _section({"enabled": True, "speakers": True, "topics": False, "language": None})
+
+    @field_validator("language", mode="before")
+    @classmethod
+    def language_by_code(cls, language: object) -> object:
+        """Take a code for the language that it names, although nothing else is converted."""
+        if not isinstance(language, str):
+            return language
+        if language not in {*OutputLanguage}:
+            raise ValueError(f"use null, or one of: {' '.join(sorted(OutputLanguage))}")
+        return OutputLanguage(language)
+
+
 Section = TypeVar("Section", bound=Preferences)
 
 
@@ -151,7 +168,7 @@ async def save(session: AsyncSession, user_id: uuid.UUID, changes: Section) -> S
         pydantic.ValidationError: it does not go together with what is set already; the caller's
             transaction must not be committed.
     """
-    sent = changes.model_dump(exclude_unset=True)
+    sent = changes.model_dump(mode="json", exclude_unset=True)
     merged = await user_settings.merge(session, user_id, changes.section, sent)
     return type(changes).model_validate(merged)
 

@@ -19,6 +19,7 @@ EXAMPLE_SUGGESTION: dict[str, Any] = {
     "reason": "Very similar to Ada Example in board.m4a (0.87); 2 matches in all",
     "sample_file_id": EXAMPLE_ID,
     "matches": 2,
+    "confidence": None,
 }
 
 
@@ -28,21 +29,26 @@ class SuggestionOut(BaseModel):
     profile_id: uuid.UUID | None
     """The person's profile; null: a name that was given to a voice without a profile."""
     speaker_id: uuid.UUID | None
-    """The voice of another file that it sounds most like; null: the profile's voiceprint."""
+    """The voice of another file that it sounds most like; null: the profile's voiceprint, or none
+    sounds alike."""
     name: str
     """What the person is called."""
-    similarity: float
-    """Cosine of the best match, -1..1."""
-    level: Level
-    """What that means for the model of the voiceprints."""
+    similarity: float | None
+    """Cosine of the best match, -1..1; null: nothing sounds alike."""
+    level: Level | None
+    """What that means for the model of the voiceprints; null: nothing sounds alike."""
     source: Source
-    """Whether the best match is the profile's voiceprint or a voice of a file."""
+    """Whether the best match is the profile's voiceprint or a voice of a file; `llm`: a language
+    model takes it from what is said, and nothing that sounds alike."""
     reason: str
     """Why, for people."""
     sample_file_id: uuid.UUID | None
     """A file in which to hear the other voice; null: only the voiceprint matches."""
     matches: int
     """How many voices and voiceprints of this person it sounds like."""
+    confidence: float | None
+    """How sure a language model is of it, from what is said, 0..1; null: it says nothing of
+    this."""
 
     @classmethod
     def of(cls, found: Suggestion) -> Self:

@@ -6,16 +6,11 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, Field, model_validator
 
+from api.labels import CollectionTitle
 from api.schemas import EXAMPLE_ID, EXAMPLE_MOMENT, documented
-from api.text import one_line, prose
+from api.text import prose
 from db.models import Collection
 
-Name = Annotated[
-    str,
-    Field(min_length=1, max_length=255),
-    one_line,
-    Field(max_length=255, description="One line; each of your collections has another one"),
-]
 Description = Annotated[
     str,
     Field(max_length=10_000),
@@ -27,7 +22,7 @@ Description = Annotated[
 class CollectionIn(BaseModel):
     """A new collection."""
 
-    name: Name
+    name: CollectionTitle
     description: Description = ""
 
     model_config = documented({"name": "Interviews 2030", "description": "All about the move."})
@@ -36,7 +31,7 @@ class CollectionIn(BaseModel):
 class CollectionChanges(BaseModel):
     """What is to be different; what is left out stays as it is."""
 
-    name: Name | None = None
+    name: CollectionTitle | None = None
     """The new name; null: the one it has."""
     description: Description | None = None
     """The new description, perhaps an empty one; null: the one it has."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from db.models import TaskEvent
 from db.queries.events import Standing
-from pipelines.notices import Notice, task_status
+from pipelines.notices import about
 
 PAGE = 100
 """Events that are read at a time."""
@@ -59,12 +59,8 @@ def unnumbered(standing: Standing) -> Event:
     task, file = standing.task, standing.file
     if task is None:
         raise ValueError("nothing stands there: there is no task")
-    return said(
-        Notice.transcription_status,
-        task_status(task, file, file.status if file else None),
-        task_id=task.id,
-        media_file_id=task.media_file_id,
-    )
+    notice, told = about(task, file)
+    return said(notice, told, task_id=task.id, media_file_id=task.media_file_id)
 
 
 class Draining(Exception):

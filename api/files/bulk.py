@@ -2,52 +2,21 @@
 
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api import rerun
+from api import language_work, rerun
 from api.dependencies import Services
-from api.error_handlers import TABLE, api_error
 from api.errors import ApiError, ErrorType
 from api.files import removal
-from api.files.bulk_schemas import BulkRequest, BulkResult, FileAction, FileResult
+from api.files.bulk_schemas import BulkRequest, FileAction
 from api.idempotency import Guarded
+from api.outcomes import BulkResult, Done, attempted
 from db.engine import session_scope
 from db.models import TaskState
 from db.queries import media_files, tasks
 from pipelines import queue, recovery
-from serving.errors import SpeechError
-
-REFUSALS: tuple[type[Exception], ...] = (ApiError, SpeechError, *TABLE)
-"""What one file can be refused with; anything else is a fault of ours and ends the whole."""
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What was done with a file."""
-
-    message: str
-    task_id: uuid.UUID | None = None
-
-
-Work = Callable[[uuid.UUID], Awaitable[Done]]
-
-
-async def attempted(file_id: uuid.UUID, work: Work) -> FileResult:
-    """Do it, and say what came of it."""
-    try:
-        done = await work(file_id)
-    except REFUSALS as error:
-        refusal = api_error(error)
-        return FileResult(
-            file_id=file_id,
-            success=False,
-            message=refusal.detail,
-            error_type=refusal.error_type,
-        )
-    return FileResult(file_id=file_id, success=True, message=done.message, task_id=done.task_id)
 
 
 async def run(
@@ -138,8 +107,8 @@ async def _summarize(
     services: Services, user_id: uuid.UUID, _: BulkRequest, file_id: uuid.UUID
 ) -> Done:
     async with session_scope(services.sessions) as session:
-        await media_files.get(session, user_id, file_id)
-    raise ApiError(ErrorType.not_configured, "No language model is set up that could summarize it.")
+        task = await language_work.summarize(services, session, user_id, file_id)
+        return Done("Queued to be summarized.", task.id)
 
 
 ACTIONS: Mapping[

@@ -6,11 +6,12 @@ from api.dependencies import App, CurrentUser, Session
 from api.envelope import EnvelopeRoute
 from api.errors import ErrorType
 from api.files import bulk
-from api.files.bulk_schemas import BulkRequest, BulkResult
+from api.files.bulk_schemas import BulkRequest
 from api.files.intake import undisturbed
 from api.files.status_schemas import FileWithTask
 from api.idempotency import IDEMPOTENT, Once
 from api.openapi import SIGNED_IN_TYPES, errors
+from api.outcomes import BulkResult
 from api.pagination import Page, Paging
 from db.queries import troubles
 

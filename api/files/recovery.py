@@ -6,9 +6,8 @@ from datetime import timedelta
 from api.dependencies import Services
 from api.errors import ApiError, ErrorType
 from api.files import bulk
-from api.files.bulk import Done
-from api.files.bulk_schemas import BulkResult
 from api.idempotency import Guarded
+from api.outcomes import BulkResult, Done, attempted
 from db.engine import session_scope
 from db.models import TaskState
 from db.queries import tasks, troubles
@@ -35,8 +34,8 @@ async def recover(services: Services, user_id: uuid.UUID, once: Guarded) -> Bulk
             rows, _ = await troubles.stuck(session, user_id, limit=MAX_FILES)
             stuck = list(dict.fromkeys(file.id for file, _ in rows))
             failed = await troubles.failed(session, user_id, limit=MAX_FILES)
-        results = [await bulk.attempted(file_id, take_over) for file_id in stuck]
-        results += [await bulk.attempted(file_id, retry) for file_id in failed]
+        results = [await attempted(file_id, take_over) for file_id in stuck]
+        results += [await attempted(file_id, retry) for file_id in failed]
         async with session_scope(services.sessions) as session:
             return await keep(session, BulkResult.of(results))
 

@@ -10,11 +10,12 @@ from api.dependencies import App, CurrentUser, Session
 from api.envelope import EnvelopeRoute
 from api.files import recovery
 from api.files.actions import Situation, possible, recommended
-from api.files.bulk_schemas import BulkResult, FileAction
+from api.files.bulk_schemas import FileAction
 from api.files.intake import undisturbed
 from api.files.status_schemas import FilesState, FileState, FileWithTask
 from api.idempotency import IDEMPOTENT, Once
 from api.openapi import SIGNED_IN, SIGNED_IN_TYPES, errors, owned_errors
+from api.outcomes import BulkResult
 from api.schemas import FileOut
 from api.waiting import task_answer, task_answers
 from db.models import FileStatus, MediaFile

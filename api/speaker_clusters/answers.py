@@ -46,8 +46,14 @@ async def cluster_answers(
 
 
 def _best(found: Sequence[Suggestion]) -> Suggestion | None:
-    """The most similar of what its members sound like; of equals a person rather than a name."""
-    return max(found, key=lambda one: (one.similarity, one.profile_id is not None), default=None)
+    """The most similar of what its members sound like; of equals a person rather than a name.
+
+    What is said in one recording says nothing about a group of voices.
+    """
+    alike = [one for one in found if one.similarity is not None]
+    return max(
+        alike, key=lambda one: (one.similarity or 0.0, one.profile_id is not None), default=None
+    )
 
 
 async def cluster_answer(

@@ -259,6 +259,9 @@ class Erased(BaseModel):
     """Entries of histories, kept answers and events that named the person."""
     checkpoints: int
     """Stored results of diarization, which held voiceprints."""
+    derived: int
+    """Summaries and suggestions of language models, of files with those voices, or that named the
+    person: all are made anew when somebody asks."""
 
     @classmethod
     def of(cls, found: Forgotten) -> Self:
@@ -266,5 +269,12 @@ class Erased(BaseModel):
         return cls.model_validate(found)
 
     model_config = documented(
-        {"voices": 12, "files": 11, "enrolments": 1, "mentions": 14, "checkpoints": 11}
+        {
+            "voices": 12,
+            "files": 11,
+            "enrolments": 1,
+            "mentions": 14,
+            "checkpoints": 11,
+            "derived": 9,
+        }
     )

@@ -28,7 +28,7 @@ async def voices(
     rows: Sequence[Listed],
     settings: VoiceSettings,
 ) -> list[FileVoice]:
-    """The answers about a user's voices; five queries at most, however many they are."""
+    """The answers about a user's voices; six queries at most, however many they are."""
     if not rows:
         return []
     speakers = [row.speaker for row in rows]
@@ -60,7 +60,8 @@ async def voice(
 def _voice(row: Listed, found: Sequence[Suggestion], matches: int) -> FileVoice:
     speaker = row.speaker
     status, text = suggestions.describe(speaker, found)
-    best = max(found, key=lambda one: one.similarity, default=None)
+    alike = [one for one in found if one.similarity is not None]
+    best = max(alike, key=lambda one: one.similarity or 0.0, default=None)
     person = None
     if speaker.profile_id is not None:
         person = PersonOut(id=speaker.profile_id, name=row.profile_name or "")

@@ -13,6 +13,7 @@ from api.envelope import EnvelopeRoute
 from api.errors import ErrorType
 from api.headers import content_disposition
 from api.openapi import owned_errors
+from api.readiness import not_ready
 from api.streaming import subtitled
 from api.streaming.reader import SubtitledReader
 from api.streaming.representation import Conditional, binary_responses, respond
@@ -39,7 +40,7 @@ async def _transcribed(
     file = await reading.file(session, user, file_id)
     stored = await transcripts.of_file(session, file.user_id, file_id)
     if stored is None:
-        raise subtitled.not_ready(file)
+        raise not_ready(file)
     return file, stored
 
 

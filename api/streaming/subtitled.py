@@ -14,6 +14,7 @@ from pathlib import PurePath
 from api.dependencies import Services
 from api.errors import ApiError, ErrorType
 from api.headers import content_disposition
+from api.readiness import not_ready
 from api.streaming.representation import Representation
 from db.engine import session_scope
 from db.errors import NotFound
@@ -89,15 +90,6 @@ def _wanted(file: MediaFile, transcript: Transcript | None, *, speakers: bool) -
     if transcript is None:
         raise not_ready(file)
     return Wanted(file, f"{transcript.id}-{transcript.version}-{RULES}", speakers)
-
-
-def not_ready(file: MediaFile) -> ApiError:
-    """The refusal of what needs a transcript."""
-    return ApiError(
-        ErrorType.transcript_not_ready,
-        f"The file is {file.status}; its transcript exists when it is completed.",
-        file_status=file.status,
-    )
 
 
 async def get(

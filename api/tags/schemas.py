@@ -2,22 +2,11 @@
 
 import uuid
 from datetime import datetime
-from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
+from api.labels import TagName
 from api.schemas import EXAMPLE_ID, EXAMPLE_MOMENT, documented
-from api.text import one_line
-
-TagName = Annotated[
-    str,
-    Field(min_length=1, max_length=50),
-    one_line,
-    Field(
-        max_length=50,
-        description="One line; blanks around it are dropped, and letter case makes no difference",
-    ),
-]
 
 
 class TagIn(BaseModel):

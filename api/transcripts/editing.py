@@ -9,6 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.errors import ApiError, ErrorType
+from api.readiness import not_ready
 from api.transcripts import rows, versions
 from api.transcripts.edit_schemas import EditOut, SegmentChange, SegmentMerge, SegmentSplit
 from db import vocabulary
@@ -69,15 +70,6 @@ class Change:
     after: Sequence[Line]
     added: Sequence[Facts] = ()
     forgotten: Sequence[Facts] = ()
-
-
-def not_ready(file: MediaFile) -> ApiError:
-    """The refusal where there is no transcript yet."""
-    return ApiError(
-        ErrorType.transcript_not_ready,
-        f"The file is {file.status}; its transcript exists when it is completed.",
-        file_status=file.status,
-    )
 
 
 async def hold(

@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.dependencies import Services
+from api.readiness import not_ready
 from api.transcripts.analytics_schemas import AnalyticsOut, SpeakerName
-from api.transcripts.editing import not_ready
 from db.engine import session_scope
 from db.models import MediaFile
 from db.queries import analytics, reading, transcripts

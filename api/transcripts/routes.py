@@ -16,9 +16,9 @@ from api.errors import ErrorType
 from api.headers import content_disposition
 from api.openapi import Responses, owned_errors
 from api.pagination import Page, Paging
+from api.readiness import not_ready
 from api.transcripts import rows
 from api.transcripts.edit_schemas import MAX_SECONDS
-from api.transcripts.editing import not_ready
 from api.transcripts.schemas import SegmentOut, TranscriptOut
 from api.transcripts.versions import IfNoneMatch, etag, is_current
 from db.models import MediaFile, Transcript, User

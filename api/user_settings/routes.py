@@ -16,6 +16,7 @@ from api.preferences import (
     DownloadPreferences,
     Preferences,
     RecordingPreferences,
+    SummaryPreferences,
     TranscriptionPreferences,
 )
 from api.user_settings.schemas import AllPreferences
@@ -183,3 +184,35 @@ async def put_download_settings(
 async def reset_download_settings(session: Session, user: CurrentUser) -> None:
     """Goes back to the defaults."""
     await user_settings.reset(session, user.id, DownloadPreferences.section)
+
+
+@router.get(
+    "/ai-summary",
+    summary="My settings of summaries",
+    response_description="Settings of summaries",
+    responses=SIGNED_IN,
+)
+async def get_summary_settings(session: Session, user: CurrentUser) -> SummaryPreferences:
+    """What language models do by themselves with every new transcript of yours."""
+    return await preferences.load(session, user.id, SummaryPreferences)
+
+
+@router.put(
+    "/ai-summary",
+    summary="Change my settings of summaries",
+    response_description="Settings of summaries saved",
+    responses=CHANGED,
+)
+async def put_summary_settings(
+    session: Session, user: CurrentUser, changes: SummaryPreferences
+) -> SummaryPreferences:
+    """Sets what is sent, and leaves the rest as it is; transcripts that are there do not change."""
+    return await _change(session, user, changes)
+
+
+@router.delete(
+    "/ai-summary", status_code=204, summary="Reset my settings of summaries", responses=SIGNED_IN
+)
+async def reset_summary_settings(session: Session, user: CurrentUser) -> None:
+    """Goes back to the defaults."""
+    await user_settings.reset(session, user.id, SummaryPreferences.section)

@@ -10,6 +10,7 @@ from api.preferences import (
     DownloadPreferences,
     Preferences,
     RecordingPreferences,
+    SummaryPreferences,
     TranscriptionPreferences,
 )
 from api.schemas import documented
@@ -38,6 +39,10 @@ class AllPreferences(BaseModel):
         DownloadPreferences,
         Field(description="What is fetched from other sites where a request leaves it out"),
     ]
+    ai_summary: Annotated[
+        SummaryPreferences,
+        Field(description="What language models do with every new transcript"),
+    ]
 
     @classmethod
     def of(cls, found: Sections) -> Self:
@@ -47,6 +52,7 @@ class AllPreferences(BaseModel):
             transcription=_filled(TranscriptionPreferences, found),
             audio_extraction=_filled(AudioExtractionPreferences, found),
             download=_filled(DownloadPreferences, found),
+            ai_summary=_filled(SummaryPreferences, found),
         )
 
     model_config = documented(
@@ -55,5 +61,6 @@ class AllPreferences(BaseModel):
             "transcription": TranscriptionPreferences().model_dump(),
             "audio_extraction": AudioExtractionPreferences().model_dump(),
             "download": DownloadPreferences().model_dump(),
+            "ai_summary": SummaryPreferences().model_dump(),
         }
     )

@@ -49,9 +49,10 @@ TOGETHER = {
         "RAYSCRIBE_OIDC_ISSUER": "https://id.example.org",
         "RAYSCRIBE_OIDC_CLIENT_ID": "rayscribe",
         "RAYSCRIBE_OIDC_REDIRECT_URI": "https://rayscribe.example.org/api/auth/oidc/callback",
-    }
+    },
+    "RAYSCRIBE_LLM_CONTEXT_TOKENS": {"RAYSCRIBE_LLM_CONTEXT_TOKENS": "4096"},
 }
-"""Variables that are refused alone."""
+"""Variables that are refused alone, or with the value 1."""
 
 
 def test_every_documented_variable_is_read(monkeypatch: pytest.MonkeyPatch):

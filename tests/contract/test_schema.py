@@ -29,6 +29,7 @@ from schemathesis.specs.openapi.checks import (
 from api.dependencies import Services
 from api.factory import ROUTERS, create_app
 from api.openapi import describe
+from cluster.egress import Resolve
 from cluster.settings import DatabaseSettings
 from db.engine import create_engine, create_sessions, session_scope
 from db.guards import create_guard_engine
@@ -49,6 +50,9 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
+
+EXCEPT = {"/api/llm-settings/models": not_a_server_error}
+"""It asks others, who have no address here: what it must say then is a 5xx."""
 
 
 def document() -> dict:
@@ -116,6 +120,16 @@ def opened(services: Services, recording: bytes) -> Iterator[Door]:
 
 
 @pytest.fixture
+def resolver() -> Resolve:
+    """No name has an address: what is generated is sent to nobody."""
+
+    async def nowhere(host: str, port: int) -> list[str]:
+        raise OSError(f"{host} has no address")
+
+    return nowhere
+
+
+@pytest.fixture
 def door(services: Services, recording: bytes) -> Iterator[Door]:
     with opened(services, recording) as found:
         yield found
@@ -136,6 +150,6 @@ def test_every_answer_is_as_the_document_says(case, door: Door):
     case.call_and_validate(
         base_url=door.url,
         headers={"Authorization": f"Bearer {door.token}"},
-        checks=CHECKS,
+        checks=[check for check in CHECKS if check is not EXCEPT.get(case.path)],
         timeout=60,
     )

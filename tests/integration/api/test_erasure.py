@@ -18,10 +18,14 @@ from db.models import (
     Speaker,
     SpeakerChange,
     SpeakerCluster,
+    SpeakerPrediction,
     StageResult,
+    Summary,
     Task,
     TaskEvent,
     TaskKind,
+    TaskState,
+    TopicSuggestion,
     Transcript,
     TranscriptEdit,
 )
@@ -35,6 +39,7 @@ from pipelines.task_state import TERMINAL, Failure
 from serving.speech import Diarization, SpeakerTurn
 from tests.fixtures.files import user_id
 from tests.fixtures.media import tone
+from tests.fixtures.summaries import content, prediction_row, summary_row, topics_row
 from tests.fixtures.voiceprints import (
     MODEL,
     add_file,
@@ -114,6 +119,11 @@ class Life:
     """Taken for hers by mistake, in a file that has her in its cached video."""
     bystander: uuid.UUID
     other: uuid.UUID
+    elsewhere: uuid.UUID
+    """A file in which others speak of her."""
+    unrelated: uuid.UUID
+    beside: set[uuid.UUID]
+    """The voices of these two."""
 
     @classmethod
     async def lived(cls, client, sessions, objects, vectors, me, clip) -> "Life":
@@ -198,6 +208,47 @@ class Life:
                 ]
             )
         await video(sessions, objects, file)
+        await self._made_by_models(sessions, me, file)
+
+    async def _made_by_models(self, sessions, me, file) -> None:
+        """Of a file with her voice, and of one in which others speak of her."""
+        self.elsewhere, [voice] = await add_file(sessions, me, axis(7))
+        self.unrelated, [other] = await add_file(sessions, me, axis(4))
+        self.beside = {voice, other}
+        called = {"name": ALIAS, "confidence": 0.9, "rationale": f"They speak of {MAIDEN}."}
+        async with session_scope(sessions) as session:
+            session.add_all(
+                [
+                    # By half her name only.
+                    summary_row(me, file, content(bluf="Zoë leads.")),
+                    summary_row(me, self.elsewhere, content(bluf=f"{NAME} leads.")),
+                    summary_row(me, self.unrelated, content(bluf="Bert leads.")),
+                    topics_row(me, file),
+                    topics_row(me, self.elsewhere, tags=[called]),
+                    topics_row(me, self.unrelated),
+                    prediction_row(me, self.bystander, "Somebody"),
+                    prediction_row(me, voice, MAIDEN),
+                    prediction_row(me, other, "Bert"),
+                    *(
+                        StageResult(
+                            media_file_id=self.elsewhere,
+                            stage=stage,
+                            fingerprint="f",
+                            part=0,
+                            data=NAME.encode(),
+                        )
+                        for stage in ("summarize", "identify", "topics")
+                    ),
+                    Task(
+                        user_id=me,
+                        media_file_id=self.elsewhere,
+                        kind=TaskKind.summarization,
+                        state=TaskState.failed,
+                        error_message=f"Nothing was said by {NAME}.",
+                        result={"told": NAME},
+                    ),
+                ]
+            )
 
 
 async def video(sessions, objects, file) -> None:
@@ -211,7 +262,7 @@ async def video(sessions, objects, file) -> None:
 async def test_nothing_of_the_person_is_left(client, sessions, objects, vectors, me, clip):
     life = await Life.lived(client, sessions, objects, vectors, me, clip)
     people = (NAME, MAIDEN, ALIAS, str(life.profile), str(life.merged))
-    needles = (*people, *NUMBERS, CHECKPOINT.hex())
+    needles = (*people, *NUMBERS, CHECKPOINT.hex(), NAME.encode().hex())
     before = traces(await dump(sessions), *needles)
     # Else the test would prove nothing: each of them is somewhere.
     assert {needle for _, needle in before} == set(needles)
@@ -230,6 +281,10 @@ async def test_nothing_of_the_person_is_left(client, sessions, objects, vectors,
             "task_event",
             "analytics",
             "stage_result",
+            "summary",
+            "topic_suggestion",
+            "speaker_prediction",
+            "task",
         )
     }
 
@@ -238,6 +293,7 @@ async def test_nothing_of_the_person_is_left(client, sessions, objects, vectors,
 
     assert (told["voices"], told["files"], told["enrolments"]) == (3, 3, 2)
     assert told["checkpoints"] == 2
+    assert told["derived"] == 6
     assert told["mentions"] > 0
     left = traces(await dump(sessions), *needles)
     assert left == {("public.audit_event", str(life.profile))}
@@ -253,7 +309,8 @@ async def test_everybody_else_stays(client, sessions, objects, vectors, me, clip
     row = await speaker(sessions, life.bystander)
     assert (row.display_name, row.profile_id, row.verified) == ("Bert", life.other, True)
     assert row.embedding is not None
-    assert await points(vectors, me) == {life.bystander, life.former, life.other}
+    beside = {life.bystander, life.former, life.other, *life.beside}
+    assert await points(vectors, me) == beside
     former = await speaker(sessions, life.former)
     assert (former.display_name, former.profile_id) == ("Bert", life.other)
     async with session_scope(sessions) as session:
@@ -263,6 +320,14 @@ async def test_everybody_else_stays(client, sessions, objects, vectors, me, clip
             assert (row.embedding, row.embedding_model, row.cluster_id) == (None, None, None)
         stages = await session.scalars(select(StageResult.stage))
         assert stages.all() == ["align"]
+        summaries = await session.scalars(select(Summary.media_file_id))
+        assert summaries.all() == [life.unrelated]
+        topics = await session.scalars(select(TopicSuggestion.media_file_id))
+        assert topics.all() == [life.unrelated]
+        assert (await session.scalars(select(SpeakerPrediction.name))).all() == ["Bert"]
+        task = await session.scalar(select(Task).where(Task.kind == TaskKind.summarization))
+        assert task.error_message == "Nothing was said by [erased]."
+        assert task.result == {"told": "[erased]"}
         answers = {row.key: row for row in await session.scalars(select(IdempotencyKey))}
         assert answers["k"].body["data"]["reason"] == "Similar to [erased] in a.wav"
         assert (await session.scalars(select(Segment.text))).all() == ["Hello!"]

@@ -36,12 +36,14 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "show_modal": True,
     },
     "download": {"video_quality": "best", "audio_only": False, "audio_quality": "best"},
+    "ai-summary": {"enabled": True, "speakers": True, "topics": False, "language": None},
 }
 CHANGES: dict[str, dict[str, Any]] = {
     "recording": {"max_recording_duration": 480},
     "transcription": {"language": "de", "max_speakers": 4},
     "audio-extraction": {"extraction_threshold_mb": 10_000, "show_modal": False},
     "download": {"video_quality": "360p", "audio_only": True},
+    "ai-summary": {"topics": True, "language": "ja"},
 }
 
 
@@ -108,6 +110,9 @@ class TestSections:
             ("audio-extraction", {"extraction_threshold_mb": 1.5}, "#/extraction_threshold_mb"),
             ("download", {"video_quality": "8k"}, "#/video_quality"),
             ("download", {"audio_quality": 320}, "#/audio_quality"),
+            ("ai-summary", {"enabled": "yes"}, "#/enabled"),
+            ("ai-summary", {"language": "sv"}, "#/language"),
+            ("ai-summary", {"language": 1}, "#/language"),
         ],
     )
     async def test_what_is_refused(self, client, section, body, pointer):

@@ -1,0 +1,1 @@
+"""Language models that users and administrators set up."""
