@@ -188,15 +188,32 @@ class ApiClient:
         except httpx.TransportError as error:
             raise StreamBroken(str(error)) from error
 
-    def tasks_of(self, file_id: str) -> list[Mapping[str, Any]]:
-        """A file's tasks, newest first."""
-        answer = self._ask("GET", "/api/tasks", params={"file_id": file_id})
-        items: list[Mapping[str, Any]] = self._data(answer)["items"]
-        return items
+    def transcription_of(self, file_id: str) -> Mapping[str, Any] | None:
+        """The latest task that transcribed a file, or does; None: there was none."""
+        params = {"file_id": file_id, "kind": "transcription"}
+        items = self._data(self._ask("GET", "/api/tasks", params=params))["items"]
+        return items[0] if items else None
 
     def transcript(self, file_id: str) -> Mapping[str, Any]:
         """A file's transcript with words and speakers."""
         found: Mapping[str, Any] = self._data(self._ask("GET", f"/api/files/{file_id}/transcript"))
+        return found
+
+    def summary_state(self, file_id: str) -> Mapping[str, Any]:
+        """How a file's summary stands."""
+        answer = self._ask("GET", f"/api/summarization/{file_id}/status")
+        found: Mapping[str, Any] = self._data(answer)
+        return found
+
+    def summarize(self, file_id: str) -> Mapping[str, Any]:
+        """Have a file summarised; the task."""
+        answer = self._ask("POST", f"/api/summarization/{file_id}", json={})
+        task: Mapping[str, Any] = self._data(answer)
+        return task
+
+    def summary(self, file_id: str) -> Mapping[str, Any]:
+        """A file's newest summary."""
+        found: Mapping[str, Any] = self._data(self._ask("GET", f"/api/summarization/{file_id}"))
         return found
 
     def voiceprints(self) -> Mapping[str, Any]:

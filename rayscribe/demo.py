@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cluster.embedded.errors import EmbeddedError
+from rayscribe import demo_summary
 from rayscribe.api_client import ApiClient, ApiFailure
 from rayscribe.bootstrap import load_credential
 
@@ -43,23 +44,25 @@ def reference(path: Path) -> list[Line]:
     return lines
 
 
-def demonstrate(url: str, data_dir: Path, console: Console) -> None:
-    """Transcribe the sample on the installation in `data_dir`.
+def demonstrate(url: str, data_dir: Path, console: Console, *, summary: bool = False) -> None:
+    """Transcribe the sample on the installation in `data_dir`, and have it summarised if wanted.
 
     Raises:
         EmbeddedError: it was not transcribed, with the reason.
     """
     client = ApiClient(url, None, load_credential(data_dir))
     try:
-        show(client, console)
+        file_id = show(client, console)
+        if summary:
+            demo_summary.show(client, file_id, console)
     except ApiFailure as failure:
-        raise EmbeddedError(f"the sample was not transcribed: {failure}") from failure
+        raise EmbeddedError(f"the sample came to nothing: {failure}") from failure
     finally:
         client.close()
 
 
-def show(client: ApiClient, console: Console) -> None:
-    """Transcribe the sample through the API and print it beside its reference.
+def show(client: ApiClient, console: Console) -> str:
+    """Transcribe the sample through the API and print it beside its reference; the file's id.
 
     Raises:
         ApiFailure: the service refused or failed.
@@ -68,8 +71,7 @@ def show(client: ApiClient, console: Console) -> None:
     console.print(f"\nTranscribing the bundled sample: {SOURCE}", highlight=False)
     with console.status("uploading") as status:
         submitted = client.submit(path, {"language": "auto"}, lambda stage, _: status.update(stage))
-        task_id = submitted.task_id or client.tasks_of(submitted.file_id)[0]["id"]
-        for task in client.follow(task_id):
+        for task in client.follow(submitted.task_id or _earlier(client, submitted.file_id)):
             stage = task["stage"] or task["state"]
             status.update(f"{stage} {task['progress']:.0%}")
         if task["state"] != "completed":
@@ -88,6 +90,15 @@ def show(client: ApiClient, console: Console) -> None:
         highlight=False,
     )
     console.print(_words(transcript["segments"][:2]), highlight=False)
+    return submitted.file_id
+
+
+def _earlier(client: ApiClient, file_id: str) -> str:
+    """The task of a sample that was uploaded by an earlier run."""
+    task = client.transcription_of(file_id)
+    if task is None:
+        raise ApiFailure("the sample is there and was never transcribed: delete it, then try again")
+    return str(task["id"])
 
 
 def _lines(lines: Sequence[Line]) -> RenderableType:

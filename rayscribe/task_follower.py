@@ -10,6 +10,8 @@ from typing import Any, Protocol
 Task = Mapping[str, Any]
 
 ENDED = frozenset({"completed", "failed", "cancelled"})
+STATUS = "_status"
+"""Ends the types of events that tell how a task stands (docs/events.md)."""
 POLL_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 8.0
 
@@ -114,7 +116,7 @@ class TaskFollower:
         if not event.type and self._task["state"] == "queued":
             # Nobody tells when others leave the queue.
             return self._source.task(self._task_id)
-        data = json.loads(event.data) if event.type == "transcription_status" else {}
+        data = json.loads(event.data) if event.type.endswith(STATUS) else {}
         if data.get("task_id") != self._task_id:
             return {}
         if data["task_state"] in ENDED:

@@ -153,8 +153,8 @@ def _follow(client: ApiClient, job: Job, bars: Progress) -> None:
     if task_id is None:
         complain(f"{job.path}: uploaded before, with the options of then; showing that transcript")
         # Its task may still run.
-        tasks = client.tasks_of(job.submitted.file_id)
-        task_id = tasks[0]["id"] if tasks else None
+        task = client.transcription_of(job.submitted.file_id)
+        task_id = task["id"] if task else None
     if task_id is None:
         return
     for task in client.follow(task_id):

@@ -62,7 +62,8 @@ def up(
         if detach:
             _detach(directory)
             if demo:
-                demonstrate(Installation(directory).addresses()["api"], directory, console)
+                url = Installation(directory).addresses()["api"]
+                demonstrate(url, directory, console, summary=settings.language.local)
         elif report_to is None:
             _run(settings, directory, Terminal(console), demo=demo)
         else:
@@ -101,7 +102,7 @@ def _run(settings: Settings, directory: Path, reporter: Reporter, *, demo: bool 
         try:
             run_steps(steps(supervisor, settings), reporter)
             if demo:
-                demonstrate(supervisor.url, directory, console)
+                demonstrate(supervisor.url, directory, console, summary=settings.language.local)
             _show_addresses(supervisor.url)
             supervisor.supervise()
         except Stopped as stopped:

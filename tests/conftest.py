@@ -3,6 +3,7 @@
 pytest_plugins = [
     "tests.fixtures.api",
     "tests.fixtures.events",
+    "tests.fixtures.llm_servers",
     "tests.fixtures.oidc",
     "tests.fixtures.runner",
     "tests.fixtures.stack",

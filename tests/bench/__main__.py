@@ -13,6 +13,7 @@ NAMES = (
     "voices",
     "voice_library",
     "voiceprints",
+    "summaries",
 )
 
 
