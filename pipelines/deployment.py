@@ -53,9 +53,7 @@ class Runner:
                 egress=settings.egress,
                 encryption=Encryption(settings.auth),
                 # A task waits until it has loaded, as for the first word of any other.
-                local=ServedLanguageModel(
-                    settings.language, settings.language.first_token_seconds
-                ),
+                local=ServedLanguageModel(settings.language, settings.language.first_token_seconds),
             ),
         )
         self._runner: TaskRunner | None = None

@@ -130,6 +130,4 @@ class TaskActive(PipelineError):
 
     def __str__(self) -> str:
         """Name the task, and say what can be done."""
-        return (
-            f"Task {self.task_id}, which does this, is {self.state}: wait for its end, or cancel it."
-        )
+        return f"Task {self.task_id} is {self.state} and does this: wait for its end, or cancel it."

@@ -10,12 +10,13 @@ import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import Protocol
 
 import httpx
 
 from cluster.embedded.environment import resolve_profile
 from cluster.embedded.supervisor import Supervisor
-from cluster.serve_config import LANGUAGE
+from cluster.serve_config import LANGUAGE, Application
 from cluster.settings import Profile, Settings
 from serving import catalogue
 from serving.errors import ModelUnavailable
@@ -37,7 +38,17 @@ class LanguageUnavailable(Exception):
     """Why no language model runs inside the cluster, with what to do."""
 
 
-def include(supervisor: Supervisor, settings: Settings) -> str:
+class Host(Protocol):
+    """What runs the applications."""
+
+    environment: dict[str, str]
+
+    def include(self, application: Application) -> None:
+        """Run one more."""
+        ...
+
+
+def include(supervisor: Host, settings: Settings) -> str:
     """Step: let Serve run the language model, if all that it needs is there."""
     supervisor.environment[LOCAL] = "false"
     if not settings.language.local:

@@ -17,6 +17,10 @@ HELD = (TaskState.running, TaskState.cancelling)
 ACTIVE = (TaskState.queued, *HELD)
 TRANSCRIBES = Task.kind == TaskKind.transcription
 """The kind from which a file's status follows; a download is over when its file is made."""
+LANGUAGE = frozenset(
+    {TaskKind.summarization, TaskKind.speaker_identification, TaskKind.topic_extraction}
+)
+"""Kinds that are a language model's work on a transcript: nothing of a file follows from them."""
 
 
 def readable_by(user_id: uuid.UUID) -> ColumnElement[bool]:

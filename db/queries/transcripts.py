@@ -44,9 +44,37 @@ async def head(session: AsyncSession, user_id: uuid.UUID, file_id: uuid.UUID) ->
         select(Transcript)
         .join(MediaFile, MediaFile.id == Transcript.media_file_id)
         .where(MediaFile.id == file_id, readable_by(user_id))
-        .options(load_only(Transcript.media_file_id, Transcript.version, Transcript.language))
+        .options(
+            load_only(
+                Transcript.media_file_id,
+                Transcript.version,
+                Transcript.language,
+                Transcript.task,
+            )
+        )
     )
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A segment without its words."""
+
+    start: float
+    end: float
+    text: str
+    speaker_id: uuid.UUID | None
+    doubt: str | None
+
+
+async def spoken(session: AsyncSession, transcript_id: uuid.UUID) -> Sequence[Spoken]:
+    """What is said in a transcript, in order."""
+    rows = await session.execute(
+        select(Segment.start, Segment.end, Segment.text, Segment.speaker_id, Segment.doubt)
+        .where(Segment.transcript_id == transcript_id)
+        .order_by(Segment.index)
+    )
+    return [Spoken(*row) for row in rows]
 
 
 async def has_words(session: AsyncSession, transcript_id: uuid.UUID) -> bool:

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.models import FileStatus, MediaFile, Task, TaskState
-from db.queries.tasks import is_overdue
+from db.queries.tasks import LANGUAGE, is_overdue
 
 
 async def stuck(
@@ -36,10 +36,17 @@ async def failed(session: AsyncSession, user_id: uuid.UUID, *, limit: int) -> Se
 
 
 async def last_failure(session: AsyncSession, file_id: uuid.UUID) -> Task | None:
-    """The latest task of a file that an attempt of failed, whatever came of it then."""
+    """The latest task of a file that an attempt of failed, whatever came of it then.
+
+    A summary that failed is no trouble of its file.
+    """
     task: Task | None = await session.scalar(
         select(Task)
-        .where(Task.media_file_id == file_id, Task.error_type.is_not(None))
+        .where(
+            Task.media_file_id == file_id,
+            Task.error_type.is_not(None),
+            Task.kind.not_in(LANGUAGE),
+        )
         .order_by(Task.created_at.desc(), Task.id)
         .limit(1)
     )
@@ -49,7 +56,8 @@ async def last_failure(session: AsyncSession, file_id: uuid.UUID) -> Task | None
 async def tried_within(session: AsyncSession, file_id: uuid.UUID, time: timedelta) -> bool:
     """Whether a task of this file was asked for so lately, by the database's clock."""
     lately: ColumnElement[bool] = Task.created_at > func.now() - time
-    found = select(Task.id).where(Task.media_file_id == file_id, lately).limit(1)
+    ours = Task.media_file_id == file_id, Task.kind.not_in(LANGUAGE)
+    found = select(Task.id).where(*ours, lately).limit(1)
     return await session.scalar(found) is not None
 
 

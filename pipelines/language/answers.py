@@ -22,6 +22,8 @@ from pipelines.language.schemas import (
 )
 
 LEAN = 0.5
+STATEMENT = 120
+"""Characters of a fact, a task, a decision."""
 
 
 def _nothing(value: Any) -> Any:
@@ -199,54 +201,53 @@ def final_schema(size: float, width: float) -> Schema:
 
 def _noted(size: float, width: float, summarised: bool) -> dict[str, Schema]:
     lean = size < LEAN
-    point, title = (110, 40) if lean else (150, 60)
-    topic = {"title": text(title * width)}
+    topic = {"title": text(40)}
     if summarised:
-        topic["summary"] = text(200 * width)
-    topic["key_points"] = items(min(8, 2.5 + size), text(point * width))
+        topic["summary"] = text(250 * width)
+    topic["key_points"] = items(min(8, 2.5 + size), text(STATEMENT * width))
     return {
         "topics": items(min(12, 1.5 + 1.5 * size), record(**topic, time=clock_text())),
-        "action_items": items(2 + 2.5 * size, _action(width, lean)),
+        "action_items": items(2 + 3 * size, _action(width, lean)),
         "decisions": items(1 + 1.5 * size, _decision(width, lean)),
         "contributions": items(
-            1 + 2 * size, record(speaker=text(30), contribution=text(100 * width))
+            1 + 2 * size, record(speaker=text(40), contribution=text(STATEMENT * width))
         ),
-        "follow_ups": items(1 + size, text(100 * width)),
+        "follow_ups": items(1 + size, text(STATEMENT * width)),
     }
 
 
 def _action(width: float, lean: bool) -> Schema:
     fields = {
-        "item": text((100 if lean else 130) * width),
-        "owner": text(30),
-        "due_date": text(40 * width),
+        "item": text(STATEMENT * width),
+        "owner": text(40),
+        "due_date": text(40),
         "priority": choice(list(Priority)),
     }
     if not lean:
-        fields["context"] = text(100 * width)
+        fields["context"] = text(STATEMENT * width)
     return record(**fields, time=clock_text())
 
 
 def _decision(width: float, lean: bool) -> Schema:
-    fields = {"decision": text((100 if lean else 130) * width)}
+    fields = {"decision": text(STATEMENT * width)}
     if not lean:
-        fields["context"] = text(100 * width)
-        fields["impact"] = text(80 * width)
-        fields["stakeholders"] = items(3, text(30))
+        fields["context"] = text(STATEMENT * width)
+        fields["impact"] = text(STATEMENT * width)
+        fields["stakeholders"] = items(3, text(40))
     return record(**fields, time=clock_text())
 
 
 def _groups(size: float, width: float, summarised: bool) -> Schema:
-    group = {"title": text(60 * width)}
+    group = {"title": text(40)}
     if summarised:
-        group["summary"] = text((100 + 100 * min(1, size)) * width)
+        group["summary"] = text((STATEMENT if size < LEAN else 250) * width)
     group["members"] = items(8 + 8 * size, integer())
     return items(min(16, 3 + 3 * size), record(**group))
 
 
 def _closing(size: float, width: float) -> dict[str, Schema]:
     return {
-        "speakers": items(3 + 3 * size, record(speaker=text(30), role=text(40 * width))),
+        "speakers": items(3 + 3 * size, record(speaker=text(40), role=text(40))),
         "overall_sentiment": choice(list(Sentiment)),
         "content_type": choice(list(DetectedType)),
         "brief_summary": needed((300 + 500 * size) * width),

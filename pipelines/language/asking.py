@@ -11,7 +11,7 @@ from pipelines.language.sections import EMPTY, Section, cut, fitted, smaller
 from pipelines.language.structured import AnswerCut, Model, Question, Questions
 from pipelines.stages.base import together
 from serving.errors import ContextExceeded
-from serving.language import ChatMessage, ChatRole
+from serving.language import ChatMessage
 
 MOST_HALVINGS = 3
 """How often a section is halved whose answer does not fit. An eighth that does not either is the
@@ -19,11 +19,6 @@ model's fault."""
 
 Compose = Callable[[str], tuple[ChatMessage, ...]]
 """The messages with some material put in."""
-
-
-def plain(system: str, user: str) -> tuple[ChatMessage, ...]:
-    """A prompt of an instruction and what it is about."""
-    return ChatMessage(ChatRole.system, system), ChatMessage(ChatRole.user, user)
 
 
 @dataclass(frozen=True, slots=True)

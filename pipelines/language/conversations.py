@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from db.models import MediaFile, Segment, Speaker
+from db.models import MediaFile, Speaker
 from db.queries import transcripts
-from db.queries.transcripts import StoredTranscript
+from db.queries.transcripts import Spoken
 from pipelines.documents import DOUBT_MARK
 from pipelines.errors import TaskFailed
 from pipelines.language.base import Conversation, Utterance
@@ -52,24 +52,19 @@ async def read(session: AsyncSession, user_id: uuid.UUID, file_id: uuid.UUID) ->
         TaskFailed: nothing is said in it.
     """
     file = await session.get_one(MediaFile, file_id)
-    stored = await transcripts.of_file(session, user_id, file_id)
-    if stored is None or not any(segment.text.strip() for segment in stored.segments):
+    transcript = await transcripts.head(session, user_id, file_id)
+    # Without words and their times: of a long recording these are most of it.
+    said = await transcripts.spoken(session, transcript.id) if transcript else ()
+    if transcript is None or not any(line.text.strip() for line in said):
         raise TaskFailed("transcript_empty", "Nothing is said in this recording.")
-    return of_rows(file, stored)
-
-
-def of_rows(file: MediaFile, stored: StoredTranscript) -> Read:
-    """The conversation of a file's rows."""
-    voices = [_voice(speaker) for speaker in stored.speakers]
+    voices = [_voice(speaker) for speaker in await transcripts.speakers(session, file_id)]
     shown = {voice.id: voice.shown for voice in voices}
-    last = max((segment.end for segment in stored.segments), default=0.0)
-    transcript = stored.transcript
     conversation = Conversation(
         title=file.title or file.filename,
-        duration=file.duration or last,
+        duration=file.duration or max(line.end for line in said),
         # What Whisper translates, it translates into English.
         language=ENGLISH if transcript.task == "translate" else transcript.language,
-        utterances=tuple(_utterance(segment, shown) for segment in stored.segments),
+        utterances=tuple(_utterance(line, shown) for line in said),
     )
     return Read(file.id, transcript.version, conversation, voices)
 
@@ -78,8 +73,8 @@ def _voice(speaker: Speaker) -> Voice:
     return Voice(speaker.id, speaker.label, speaker.display_name or speaker.label)
 
 
-def _utterance(segment: Segment, shown: Mapping[uuid.UUID, str]) -> Utterance:
+def _utterance(line: Spoken, shown: Mapping[uuid.UUID, str]) -> Utterance:
     # Nobody is to find in a summary, as said, what may not have been said.
-    text = f"{DOUBT_MARK} {segment.text}" if segment.doubt else segment.text
-    speaker = shown.get(segment.speaker_id, "") if segment.speaker_id else ""
-    return Utterance(speaker, segment.start, segment.end, text)
+    text = f"{DOUBT_MARK} {line.text}" if line.doubt else line.text
+    speaker = shown.get(line.speaker_id, "") if line.speaker_id else ""
+    return Utterance(speaker, line.start, line.end, text)

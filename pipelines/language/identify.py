@@ -3,11 +3,10 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from math import prod
 
 from pipelines.language import instructions
-from pipelines.language.asking import Inquiry, each_section, plain, sections_for
+from pipelines.language.asking import Inquiry, each_section, sections_for
 from pipelines.language.base import Conversation, Work
 from pipelines.language.budget import answer_tokens
 from pipelines.language.evidence import (
@@ -60,9 +59,9 @@ def people_schema(size: float, width: float) -> Schema:
     """Of PeopleAnswer; first what speaks for a name, then the name."""
     evidence = record(kind=choice(list(EvidenceKind)), quote=text(120 * width))
     person = record(
-        label=text(30),
+        label=text(40),
         evidence=items(1 + size, evidence),
-        reasoning=text(100 * width),
+        reasoning=text(120 * width),
         name=text(40),
         confidence=share(),
     )
@@ -115,14 +114,13 @@ async def _inquiry(
     most = answer_tokens(context, ANSWER_SHARE)
     schema = sized(people_schema, most, instructions.USUAL_CHARACTERS_PER_TOKEN)
     names = await listed(known_names, context, work.model.count_tokens)
-    system = instructions.instruction(
+    compose = instructions.framed(
         instructions.PEOPLE,
         "en",
-        schema,
         labels=", ".join(labels),
         known=f"Known people: {names}. " if names else "",
     )
-    return Inquiry(partial(plain, system), PeopleAnswer, schema, most)
+    return Inquiry(compose, PeopleAnswer, schema, most)
 
 
 def merged(found: Sequence[Predicted]) -> list[Predicted]:

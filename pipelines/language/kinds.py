@@ -3,6 +3,10 @@
 from collections.abc import Mapping
 
 from db.models import TaskKind
+from db.queries.tasks import LANGUAGE
+
+KINDS = LANGUAGE
+"""Tasks that wait for a language model, and for no model of speech."""
 
 STAGE: Mapping[TaskKind, str] = {
     TaskKind.summarization: "summarize",
@@ -10,6 +14,3 @@ STAGE: Mapping[TaskKind, str] = {
     TaskKind.topic_extraction: "topics",
 }
 """Of each kind, the stage whose checkpoints it keeps until it is done."""
-
-KINDS = frozenset(STAGE)
-"""Tasks that wait for a language model, and for no model of speech."""

@@ -8,7 +8,6 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -26,7 +25,7 @@ from pipelines.language.answers import (
     notes_schema,
     whole_schema,
 )
-from pipelines.language.asking import Inquiry, each_section, plain, sections_for
+from pipelines.language.asking import Inquiry, each_section, sections_for
 from pipelines.language.assembling import assembled, own_topics
 from pipelines.language.base import Conversation, Work
 from pipelines.language.bluf import Bluf, Metadata
@@ -51,7 +50,7 @@ SHARE: Mapping[str, float] = {"reading": 0.8, "merging": 0.1, "writing": 0.1}
 
 STAGE = "summarize"
 """Under this name answers are kept."""
-LEAST_WHOLE = 1024
+LEAST_WHOLE = 2048
 """Tokens of an answer from which one call can say everything. A model with a smaller context gets
 two smaller steps also for a transcript that would fit: notes, then the summary."""
 MARK = "\ufffc"
@@ -145,9 +144,12 @@ class _Summary:
         return await self._made(questions, notes, topics, answer, "sections", rounds)
 
     async def _merging(self, questions: Questions) -> Merging:
-        schema = self._sized(merged_schema)
-        system = instructions.instruction(instructions.MERGE, self.language, schema)
-        merge = Inquiry(partial(plain, system), MergedAnswer, schema, self._answer_tokens)
+        merge = Inquiry(
+            instructions.framed(instructions.MERGE, self.language),
+            MergedAnswer,
+            self._sized(merged_schema),
+            self._answer_tokens,
+        )
         final = self._inquiry(instructions.FINAL, FinalAnswer, final_schema)
         return Merging(
             self.work,
@@ -176,18 +178,15 @@ class _Summary:
         return MadeSummary(content, tuple(notes), questions.usage, method)
 
     def _inquiry(
-        self, task: str, answer: type[Asked], make: Callable[[float, float], Schema]
+        self, task: tuple[str, str], answer: type[Asked], make: Callable[[float, float], Schema]
     ) -> Inquiry[Asked]:
         """A question that holds the user's prompt."""
-        schema = self._sized(make)
-        system = instructions.instruction(task, self.language, schema)
-        copies = self._rendered(MARK).count(MARK)
         return Inquiry(
-            lambda material: plain(system, self._rendered(material)),
+            instructions.framed(task, self.language, self._rendered),
             answer,
-            schema,
+            self._sized(make),
             self._answer_tokens,
-            copies,
+            copies=self._rendered(MARK).count(MARK),
         )
 
     def _rendered(self, material: str) -> str:

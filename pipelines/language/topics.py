@@ -3,14 +3,13 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Annotated
 
 from rapidfuzz import fuzz, process
 
 from pipelines.language import instructions
 from pipelines.language.answers import Answer, Confidence, Nullable, Text
-from pipelines.language.asking import Inquiry, each_section, plain, sections_for
+from pipelines.language.asking import Inquiry, each_section, sections_for
 from pipelines.language.base import Conversation, Work
 from pipelines.language.budget import answer_tokens
 from pipelines.language.listing import listed
@@ -71,7 +70,7 @@ class LabelsAnswer(Answer):
 
 def labels_schema(size: float, width: float) -> Schema:
     """Of LabelsAnswer."""
-    label = record(name=text(40 * width), rationale=text(100 * width), confidence=share())
+    label = record(name=text(40), rationale=text(120 * width), confidence=share())
     return titled(
         "labels",
         record(
@@ -125,14 +124,13 @@ async def _inquiry(
     most = answer_tokens(context, ANSWER_SHARE)
     schema = sized(labels_schema, most, instructions.characters_per_token(language))
     count = work.model.count_tokens
-    system = instructions.instruction(
+    compose = instructions.framed(
         instructions.LABELLING,
         language,
-        schema,
         tags=await listed(tags, context, count) or "none",
         collections=await listed(collections, context, count) or "none",
     )
-    return Inquiry(partial(plain, system), LabelsAnswer, schema, most)
+    return Inquiry(compose, LabelsAnswer, schema, most)
 
 
 def supported(

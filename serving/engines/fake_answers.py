@@ -62,12 +62,11 @@ class Prompt:
     """A prompt, read."""
 
     def __init__(self, messages: Sequence[Mapping[str, str]]) -> None:
-        asked = [message["content"] for message in messages if message["role"] != "system"]
-        told = [message["content"] for message in messages if message["role"] == "system"]
-        self.system = "\n".join(told)
+        asked = [message["content"] for message in messages if message["role"] == "user"]
         self.user = NOTED_BEFORE.sub("", "\n".join(asked))
         blocks = {found[1]: found[2] for found in MATERIAL.finditer(self.user)}
         self.material = "\n".join(blocks.values()) if blocks else self.user
+        self.beside = MATERIAL.sub("", self.user)
         self.has_lines = "notes" not in blocks
 
     @cached_property
@@ -92,12 +91,12 @@ class Prompt:
     @cached_property
     def speakers(self) -> list[str]:
         """Those of the lines, and those that the prompt names with their share."""
-        named = [name.strip() for name in SHARE.findall(self.user.partition("<")[0])]
+        named = [name.strip() for name in SHARE.findall(self.beside)]
         return list(dict.fromkeys([*named, *(one.speaker for one in self.sentences)]))
 
     def existing(self, kind: str) -> list[str]:
         """Names that the prompt says exist."""
-        for found in EXISTING.finditer(self.system):
+        for found in EXISTING.finditer(self.beside):
             if found[1] == kind:
                 return [name.strip() for name in found[2].split(",")]
         return []
@@ -254,7 +253,7 @@ def people(
     _name: str, _item: Schema, prompt: Prompt, sentences: Sequence[Sentence], _most: int
 ) -> Iterator[Any]:
     """Who introduces themselves, and who is thanked right after speaking."""
-    asked = ASKED.search(prompt.system)
+    asked = ASKED.search(prompt.beside)
     labels = {label.strip() for label in asked[1].split(",")} if asked else set()
     before = ""
     for one in sentences:

@@ -14,6 +14,7 @@ NAMES = (
     "voice_library",
     "voiceprints",
     "summaries",
+    "language_model",
 )
 
 

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -42,22 +42,23 @@ SAMPLE_SECONDS = 0.5
 class Watch:
     """The largest resident set of each process, phase by phase."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, names: Mapping[str, str] = NAMES) -> None:
         self._stack = stack
+        self._names = names
         self.peaks: dict[str, dict[str, int]] = {}
         self.seconds: dict[str, float] = {}
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Measure while the block runs."""
-        peaks = self.peaks.setdefault(name, dict.fromkeys(NAMES.values(), 0))
+        peaks = self.peaks.setdefault(name, dict.fromkeys(self._names.values(), 0))
         over = threading.Event()
 
         def sample_all() -> None:
             last = False
             while not last:
                 last = over.wait(SAMPLE_SECONDS)
-                for word, label in NAMES.items():
+                for word, label in self._names.items():
                     for process in self._stack.processes(word):
                         try:
                             peaks[label] = max(peaks[label], process.memory_info().rss)

@@ -400,6 +400,13 @@ class TestTasks:
         await end(sessions, task["id"], TaskState.running)
         assert (await client.delete(f"/api/files/{file_id}")).status_code == 204
 
+    async def test_a_failed_one_is_no_trouble_of_the_file(self, client, file_id, sessions):
+        task = await data(await client.post(f"{SUMMARIES}/{file_id}"), 202)
+        await end(sessions, task["id"], TaskState.failed, "llm_failed")
+        file = await data(await client.get(f"/api/my-files/{file_id}/status"))
+        assert (file["file"]["status"], file["file"]["error_type"]) == ("completed", None)
+        assert "llm_failed" not in str(file)
+
     async def test_they_wait_beside_recordings_not_before_them(self, client, sessions):
         from pipelines import backlog, queue
 

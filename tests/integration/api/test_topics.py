@@ -107,8 +107,9 @@ class TestAsking:
         assert (task["kind"], task["lane"]) == ("topic_extraction", "bulk")
         again = await client.post(path, json=body, headers=headers)
         assert again.json()["data"] == told
-        for wrong in ({"file_ids": []}, {"file_ids": [NOBODYS] * 101}, {}):
-            assert error_type(await client.post(path, json=wrong)) == (422, "validation_error")
+        for file_ids in ([], [NOBODYS] * 101, None):
+            wrong = await client.post(path, json={"file_ids": file_ids})
+            assert error_type(wrong) == (422, "validation_error")
 
 
 class TestReading:

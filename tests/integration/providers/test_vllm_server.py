@@ -8,6 +8,7 @@ import subprocess
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import jsonschema
@@ -34,7 +35,7 @@ KEY = "sk-tests-4f9QzXw81LmPv7Rk"
 NAME = "small"
 CONTEXT = 512
 START_SECONDS = 400
-SCHEMA = {
+SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
         "city": {"type": "string", "maxLength": 40},

@@ -28,8 +28,11 @@ FORMS = (
 )
 
 
-def request(content=TRANSCRIPT, schema=None, max_tokens=500, system="You are asked about: Anna. "):
-    messages = [{"role": "system", "content": system}, {"role": "user", "content": content}]
+def request(content=TRANSCRIPT, schema=None, max_tokens=500):
+    messages = [
+        {"role": "system", "content": "You take notes."},
+        {"role": "user", "content": f"{content}\nYou are asked about: Anna. Answer in JSON."},
+    ]
     return {"messages": messages, "max_tokens": max_tokens, "temperature": 0.0, "schema": schema}
 
 

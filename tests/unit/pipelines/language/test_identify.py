@@ -50,8 +50,8 @@ async def test_speakers_without_a_name_are_predicted_with_the_quote_and_its_time
 async def test_speakers_who_have_a_name_are_not_asked_about():
     model = Watched(engine_model(4096))
     await identify(TALK, LABELS, [], work_with(model))
-    system = model.requests[0].messages[0].content
-    assert "You are asked about: SPEAKER_00, SPEAKER_01." in system
+    asked = model.requests[0].messages[-1].content
+    assert "You are asked about: SPEAKER_00, SPEAKER_01." in asked
     named = dict.fromkeys(LABELS, "SPEAKER_07")
     found = await identify(TALK, named, [], work_with(unasked := Watched(engine_model(4096))))
     assert (found.predictions, unasked.requests) == ((), [])
@@ -163,7 +163,7 @@ async def test_known_names_are_told_as_far_as_there_is_room():
     model = Watched(engine_model(2048))
     many = [f"Person Number{i}" for i in range(300)]
     await identify(TALK, LABELS, many, work_with(model))
-    told = model.requests[0].messages[0].content
+    told = model.requests[0].messages[-1].content
     assert "Person Number0, Person Number1" in told
     assert "Number299" not in told
 

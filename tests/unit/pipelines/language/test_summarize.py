@@ -134,8 +134,8 @@ async def test_the_users_prompt_is_used_in_calls_that_read_and_that_write(minute
     model = Watched(engine_model(4096))
     made = await made_with(model, chatter(minutes=minutes), prompt, "de")
     for request in model.requests:
-        system, user = request.messages
-        assert "Write in German" in system.content
+        _, user = request.messages
+        assert "Write in German" in user.content
         if request.schema["title"] != "merged":
             assert user.content.startswith("Only bicycles, in German.")
             assert "Anna: " in user.content
@@ -275,8 +275,8 @@ async def test_the_schema_counts_where_it_is_part_of_the_prompt():
 async def test_tokens_are_counted_in_few_calls():
     model = Watched(engine_model(2048))
     made = await made_with(model, chatter(minutes=120))
-    assert len(made.sections) > 25
-    assert len(model.counted) < 40
+    assert len(made.sections) > 20
+    assert len(model.counted) < 30
 
 
 async def test_progress_is_told_by_stage():

@@ -32,7 +32,7 @@ async def test_labels_that_exist_are_told_and_taken():
     assert "Budget" in [one.name for one in found.tags]
     assert "Holidays" not in [one.name for one in found.tags]
     assert found.collections[0].name == "Warehouse"
-    assert "Existing tags: Budget, Holidays." in model.requests[0].messages[0].content
+    assert "Existing tags: Budget, Holidays." in model.requests[0].messages[-1].content
     assert found.usage.calls == 1
 
 
