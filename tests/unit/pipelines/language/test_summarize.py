@@ -15,9 +15,11 @@ from pipelines.language.budget import LONGEST_MATERIAL, MARGIN
 from pipelines.language.prompts import SYSTEM, Prompt
 from pipelines.language.sections import BEFORE, BEFORE_END
 from pipelines.language.summarize import SHARE, summarize
+from serving.engines.fake_language import FakeLanguageEngine
 from serving.errors import ContextExceeded, LlmOutputInvalid, LlmUnavailable
 from serving.language import Finish, Generation, TokenUsage
 from tests.fixtures.language import (
+    EngineModel,
     Memory,
     Told,
     Watched,
@@ -306,3 +308,19 @@ async def test_whatever_is_said_no_call_is_over_the_context(said, context, promp
     assert largest(model) <= context
     assert made.content.metadata.merge_rounds <= len(made.sections).bit_length()
     assert made.sections[-1].end == talk.utterances[-1].end
+
+
+class Unlike(EngineModel):
+    """Its tokens of a text are more than those of its lines, a fifth at the end of the context."""
+
+    async def count_tokens(self, texts):
+        return [round(many * (1 + many / 10_000)) for many in await super().count_tokens(texts)]
+
+
+async def test_prompts_are_counted_as_they_are_sent():
+    model = Watched(Unlike(FakeLanguageEngine(4096), engine_model(2048).connection))
+    made = await made_with(model, chatter(minutes=60))
+    assert len(made.sections) > 5
+    for request in model.requests:
+        counts = await model.count_tokens([message.content for message in request.messages])
+        assert sum(counts) + MARGIN + request.max_tokens <= 2048
