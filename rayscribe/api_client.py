@@ -175,7 +175,8 @@ class ApiClient:
         headers = {"Authorization": f"Bearer {self._token}"}
         if last_event_id is not None:
             headers["Last-Event-ID"] = last_event_id
-        path = f"/api/files/streaming/{file_id}/events"
+        # To the end of the task that is followed, which is not always the newest transcription.
+        path = f"/api/files/streaming/{file_id}/events?follow=true"
         try:
             with self._http.stream("GET", path, headers=headers, timeout=STREAM_TIMEOUT) as answer:
                 # A token that has expired is renewed when the task is asked for.

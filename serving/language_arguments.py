@@ -67,6 +67,10 @@ def runtime_env(settings: Settings) -> dict[str, Any]:
         "env_vars": {
             "VLLM_CPU_KVCACHE_SPACE": str(language.kv_cache_gib),
             "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+            # Lets the engine have its worker inside (serving.engines.vllm).
+            "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+            # Threads that spin at each step's end stand still whenever somebody else has a core.
+            "OMP_WAIT_POLICY": "PASSIVE",
             "VLLM_LOGGING_LEVEL": "WARNING",
             "VLLM_NO_USAGE_STATS": "1",
         },

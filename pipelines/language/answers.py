@@ -17,6 +17,7 @@ from pipelines.language.schemas import (
     items,
     needed,
     record,
+    some,
     text,
     titled,
 )
@@ -204,9 +205,9 @@ def _noted(size: float, width: float, summarised: bool) -> dict[str, Schema]:
     topic = {"title": text(40)}
     if summarised:
         topic["summary"] = text(250 * width)
-    topic["key_points"] = items(min(8, 2.5 + size), text(STATEMENT * width))
+    topic["key_points"] = some(min(8, 2.5 + size), text(STATEMENT * width))
     return {
-        "topics": items(min(12, 1.5 + 1.5 * size), record(**topic, time=clock_text())),
+        "topics": some(min(12, 1.5 + 1.5 * size), record(**topic, time=clock_text())),
         "action_items": items(2 + 3 * size, _action(width, lean)),
         "decisions": items(1 + 1.5 * size, _decision(width, lean)),
         "contributions": items(
@@ -242,7 +243,7 @@ def _groups(size: float, width: float, summarised: bool) -> Schema:
     if summarised:
         group["summary"] = text((STATEMENT if size < LEAN else 250) * width)
     group["members"] = items(8 + 8 * size, integer())
-    return items(min(16, 3 + 3 * size), record(**group))
+    return some(min(16, 3 + 3 * size), record(**group))
 
 
 def _closing(size: float, width: float) -> dict[str, Schema]:

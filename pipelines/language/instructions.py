@@ -32,7 +32,7 @@ What stands in <already_noted> was noted before. It is there to be understood, n
 again."""
 
 FORM = """\
-A list stays empty where nothing was said of it. Use only what was said. Write in {language}, the \
+Note all that was said of each field, and nothing that was not said. Write in {language}, the \
 names of fields stay as they are. Answer with one JSON object and nothing else."""
 
 FIELDS = """\

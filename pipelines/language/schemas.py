@@ -58,6 +58,11 @@ def items(most: float, of: Schema) -> Schema:
     return {"type": "array", "items": of, "maxItems": max(1, round(most))}
 
 
+def some(most: float, of: Schema) -> Schema:
+    """The same, with one at least: small models take the empty list where there is one."""
+    return {**items(most, of), "minItems": 1}
+
+
 def record(**properties: Schema) -> Schema:
     """An object that has all of these, in this order, and nothing else."""
     return {

@@ -1,5 +1,6 @@
 """Questions whose answers are JSON: asked, validated, asked once more, kept."""
 
+import asyncio
 import json
 import re
 from collections.abc import Mapping
@@ -19,6 +20,8 @@ Model = TypeVar("Model", bound=BaseModel)
 WORTH = 1.5
 """A cut answer is asked for again where it gets at least so much more room; at most twice."""
 PROBLEM_CHARACTERS = 80
+LOOKED_UP_AT_A_TIME = 4
+"""Hundreds of sections begin together; they are not to take the store's connections together."""
 # What models that reason aloud put in front of their answer.
 THOUGHTS = re.compile(r"^\s*<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL)
 
@@ -71,6 +74,7 @@ class Questions:
     def __init__(self, work: Work, stage: str) -> None:
         self._work = work
         self._stage = stage
+        self._looking = asyncio.Semaphore(LOOKED_UP_AT_A_TIME)
         self.usage = TokenUsage()
         """Of all calls, those of earlier attempts and invalid answers included."""
 
@@ -83,7 +87,8 @@ class Questions:
             LlmOutputInvalid: it does not fit the schema, also when told what was wrong.
         """
         key = fingerprint(_identity(self._work, question))
-        stored = await self._work.checkpoints.load(self._stage, key)
+        async with self._looking:
+            stored = await self._work.checkpoints.load(self._stage, key)
         if 0 in stored:
             outcome = Outcome.model_validate_json(stored[0])
         else:

@@ -202,6 +202,9 @@ def groups(
             found[-1]["summary"] = prose(sentences, 100)
         for number in numbers:
             del free[number]
+    if not found and free:
+        number, text = next(iter(free.items()))
+        found.append({"title": text, "members": [number], "summary": prose(sentences, 100)})
     return found
 
 

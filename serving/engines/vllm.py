@@ -43,7 +43,10 @@ class VllmEngine:
         from vllm.v1.engine.async_llm import AsyncLLM
 
         options = self._options
-        gpu = {"gpu_memory_utilization": options.gpu_memory} if options.on_gpu else {}
+        hardware: dict[str, Any] = {"gpu_memory_utilization": options.gpu_memory}
+        if not options.on_gpu:
+            # In one process: waiting for another one, vLLM spins, which costs a core of two.
+            hardware = {"distributed_executor_backend": "uni"}
         self._engine = AsyncLLM.from_engine_args(
             AsyncEngineArgs(
                 model=options.model,
@@ -57,7 +60,7 @@ class VllmEngine:
                 structured_outputs_config=StructuredOutputsConfig(
                     backend="xgrammar", disable_any_whitespace=True
                 ),
-                **gpu,
+                **hardware,
             )
         )
 

@@ -15,16 +15,15 @@ from pipelines.language.budget import LONGEST_MATERIAL, MARGIN
 from pipelines.language.prompts import SYSTEM, Prompt
 from pipelines.language.sections import BEFORE, BEFORE_END
 from pipelines.language.summarize import SHARE, summarize
-from serving.engines.fake_language import FakeLanguageEngine
 from serving.errors import ContextExceeded, LlmOutputInvalid, LlmUnavailable
 from serving.language import Finish, Generation, TokenUsage
 from tests.fixtures.language import (
-    EngineModel,
     Memory,
     Told,
     Watched,
     conversation,
     engine_model,
+    unlike_model,
     work_with,
 )
 from tests.fixtures.planted import chatter, covered, planted
@@ -75,6 +74,7 @@ async def test_every_section_is_in_the_summary_and_every_topic_in_one_place(cont
     assert all(point in told for point in points)
     assert 1 <= len(made.content.major_topics) <= noted
     for topic in made.content.major_topics:
+        assert topic.summary
         assert 0 <= topic.start <= topic.end <= talk.duration
 
 
@@ -310,15 +310,8 @@ async def test_whatever_is_said_no_call_is_over_the_context(said, context, promp
     assert made.sections[-1].end == talk.utterances[-1].end
 
 
-class Unlike(EngineModel):
-    """Its tokens of a text are more than those of its lines, a fifth at the end of the context."""
-
-    async def count_tokens(self, texts):
-        return [round(many * (1 + many / 10_000)) for many in await super().count_tokens(texts)]
-
-
 async def test_prompts_are_counted_as_they_are_sent():
-    model = Watched(Unlike(FakeLanguageEngine(4096), engine_model(2048).connection))
+    model = Watched(unlike_model(2048))
     made = await made_with(model, chatter(minutes=60))
     assert len(made.sections) > 5
     for request in model.requests:
