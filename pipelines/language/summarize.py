@@ -53,6 +53,8 @@ STAGE = "summarize"
 LEAST_WHOLE = 2048
 """Tokens of an answer from which one call can say everything. A model with a smaller context gets
 two smaller steps also for a transcript that would fit: notes, then the summary."""
+LEAST_FORM = 384
+"""Tokens of the smallest form. A form is no larger than what it is about: small models fill it."""
 MARK = "\ufffc"
 
 Asked = TypeVar("Asked", bound=BaseModel)
@@ -83,8 +85,9 @@ async def summarize(
     lines = lines_of(conversation)
     if not lines:
         raise ValueError("nothing is said in this conversation")
+    tokens = await line_tokens(lines, work.model.count_tokens)
     summary = _Summary(
-        conversation, prompt, language, work, lines, speaker_data.shares(conversation)
+        conversation, prompt, language, work, lines, tokens, speaker_data.shares(conversation)
     )
     return await summary.make()
 
@@ -98,26 +101,28 @@ class _Summary:
     language: str
     work: Work
     lines: Sequence[Line]
+    tokens: Sequence[int]
+    """Of each line."""
     speakers: Sequence[SpeakerShare]
     started: float = field(default_factory=time.monotonic)
 
     async def make(self) -> MadeSummary:
         """Do it."""
         questions = Questions(self.work, STAGE)
-        tokens = await line_tokens(self.lines, self.work.model.count_tokens)
-        made = await self._in_one(questions, tokens)
-        return made or await self._by_sections(questions, tokens)
+        return await self._in_one(questions) or await self._by_sections(questions)
 
-    async def _in_one(self, questions: Questions, tokens: Sequence[int]) -> MadeSummary | None:
+    async def _in_one(self, questions: Questions) -> MadeSummary | None:
         """The summary in one call; None: it takes several."""
         if self._answer_tokens < LEAST_WHOLE:
             return None
         inquiry = self._inquiry(instructions.WHOLE, WholeAnswer, whole_schema)
         try:
             allowed = await inquiry.budget(self.work)
-            if sum(tokens) > allowed.room:
+            if sum(self.tokens) > allowed.room:
                 return None
-            [section, *more] = await sections_for(self.work, inquiry, allowed, self.lines, tokens)
+            [section, *more] = await sections_for(
+                self.work, inquiry, allowed, self.lines, self.tokens
+            )
             if more:
                 return None
             self.work.progress("writing", 0.0, 1.0)
@@ -131,11 +136,11 @@ class _Summary:
         topics = own_topics([notes])
         return await self._made(questions, [notes], topics, answer, "single", 0)
 
-    async def _by_sections(self, questions: Questions, tokens: Sequence[int]) -> MadeSummary:
+    async def _by_sections(self, questions: Questions) -> MadeSummary:
         inquiry = self._inquiry(instructions.NOTES, NotesAnswer, notes_schema)
         merging = await self._merging(questions)
         allowed = await inquiry.budget(self.work)
-        sections = await sections_for(self.work, inquiry, allowed, self.lines, tokens)
+        sections = await sections_for(self.work, inquiry, allowed, self.lines, self.tokens)
         answered = await each_section(self.work, questions, inquiry, sections, "reading")
         notes = await asyncio.to_thread(_all_noted, answered)
         digests, rounds = await merging.down([digest_of(one) for one in notes], "merging")
@@ -203,7 +208,8 @@ class _Summary:
         )
 
     def _sized(self, make: Callable[[float, float], Schema]) -> Schema:
-        return sized(make, self._answer_tokens, instructions.characters_per_token(self.language))
+        room = min(self._answer_tokens, max(LEAST_FORM, sum(self.tokens)))
+        return sized(make, room, instructions.characters_per_token(self.language))
 
     @property
     def _answer_tokens(self) -> int:
