@@ -52,7 +52,7 @@ STAGE = "summarize"
 """Under this name answers are kept."""
 LEAST_WHOLE = 2048
 """Tokens of an answer from which one call can say everything. A model with a smaller context gets
-two smaller steps also for a transcript that would fit: notes, then the summary."""
+two smaller steps also for a transcript that would fit, unless it is a short one."""
 LEAST_FORM = 384
 """Tokens of the smallest form. A form is no larger than what it is about: small models fill it."""
 MARK = "\ufffc"
@@ -113,7 +113,7 @@ class _Summary:
 
     async def _in_one(self, questions: Questions) -> MadeSummary | None:
         """The summary in one call; None: it takes several."""
-        if self._answer_tokens < LEAST_WHOLE:
+        if self._answer_tokens < LEAST_WHOLE and sum(self.tokens) > LEAST_FORM:
             return None
         inquiry = self._inquiry(instructions.WHOLE, WholeAnswer, whole_schema)
         try:

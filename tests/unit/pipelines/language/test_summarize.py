@@ -88,9 +88,15 @@ async def test_a_transcript_that_fits_is_one_call():
 
 async def test_a_small_context_takes_two_smaller_steps():
     model = Watched(engine_model(2048))
-    made = await made_with(model, chatter(minutes=2))
+    made = await made_with(model, chatter(minutes=5))
     assert titles(model) == ["notes", "final"]
     assert made.method == "sections"
+
+
+async def test_what_is_short_is_one_step_for_a_small_context_too():
+    model = Watched(engine_model(4096))
+    await made_with(model, chatter(minutes=0.5))
+    assert titles(model) == ["summary"]
 
 
 async def test_a_call_reads_no_more_than_two_hours_however_large_the_context():
