@@ -40,7 +40,7 @@ from db.objects.port import ObjectStore
 from db.queries import users
 from db.vectors.port import VectorStore
 from pipelines.intake import MediaProber
-from pipelines.language.configurations import LocalState
+from pipelines.language import parts
 from pipelines.slots import FairSlots
 from serving.speech import MuxRequest
 
@@ -66,19 +66,8 @@ class MediaTools(MediaProber, Protocol):
         ...
 
 
-class LocalModel(Protocol):
-    """The language model inside the cluster, where there is one."""
-
-    async def handle(self) -> Any:
-        """Its Serve handle; None: none runs. Raises LlmUnavailable."""
-        ...
-
-    async def state(self) -> LocalState | None:
-        """What it says of itself; None: none runs. Raises LlmUnavailable: it does not answer.
-
-        It wakes for this, if it sleeps.
-        """
-        ...
+class LocalModel(parts.LocalModel, Protocol):
+    """The language model inside the cluster, as the API asks it: awake, or asleep."""
 
     async def asleep(self) -> bool:
         """Whether it has no replica now, and gets one when it is asked.

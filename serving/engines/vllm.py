@@ -53,7 +53,7 @@ class VllmEngine:
                 dtype=options.dtype,
                 max_model_len=options.context_tokens,
                 max_num_seqs=options.max_sequences,
-                # Compiling costs minutes at each start, and gains nothing measurable on a CPU.
+                # On a CPU compiling lengthens each start; upstream leaves it out of tests too.
                 enforce_eager=not options.on_gpu,
                 disable_log_stats=True,
                 # Free whitespace is where small models go round in circles, and it costs tokens.
