@@ -4,6 +4,7 @@ import pytest
 
 from pipelines.language.bluf import Bluf
 from tests.e2e.test_summaries import SUMMARIES, data, summarised, uploaded
+from tests.fixtures.speech import sample
 from tests.fixtures.stack import Stack
 
 pytestmark = [pytest.mark.stack, pytest.mark.llm, pytest.mark.timeout(1800)]
@@ -11,7 +12,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.llm, pytest.mark.timeout(1800)]
 
 def test_the_sample_gets_a_real_summary(llm_stack: Stack):
     with llm_stack.client() as client:
-        file_id = uploaded(client)
+        file_id = uploaded(client, sample())
         summary = summarised(client, file_id, 900)
         content = Bluf.model_validate(summary["content"])
         assert content.bluf

@@ -1,14 +1,15 @@
 """A recording becomes a summary in a running service, and one that loses its model on the way."""
 
 import time
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from pipelines.language.bluf import Bluf
+from tests.e2e.test_command_line import recording
 from tests.e2e.test_video import completed
-from tests.fixtures.speech import sample
 from tests.fixtures.stack import Stack
 
 pytestmark = pytest.mark.stack
@@ -24,13 +25,10 @@ def data(answer: httpx.Response) -> Any:
     return answer.json()["data"]
 
 
-def uploaded(client: httpx.Client) -> str:
-    """The sample's file, transcribed; one that an earlier test sent is taken."""
-    files = {"file": ("sample.wav", sample().read_bytes())}
-    answer = client.post("/api/files/upload", files=files)
-    if answer.status_code == 409:
-        return str(answer.json()["existing_file_id"])
-    accepted = data(answer)
+def uploaded(client: httpx.Client, path: Path) -> str:
+    """A recording's file, transcribed."""
+    files = {"file": (path.name, path.read_bytes())}
+    accepted = data(client.post("/api/files/upload", files=files))
     completed(client, accepted["task"]["id"])
     return str(accepted["file"]["id"])
 
@@ -47,11 +45,11 @@ def summarised(client: httpx.Client, file_id: str, seconds: float = SECONDS) -> 
     raise AssertionError(f"no summary after {seconds:.0f} s: {state}")
 
 
-def test_a_recording_is_summarised_by_itself(stack: Stack):
+def test_a_recording_is_summarised_by_itself(stack: Stack, tmp_path: Path):
     with stack.client() as client:
         status = data(client.get("/api/llm-settings/status"))
         assert (status["available"], status["source"]) == (True, "local"), status
-        file_id = uploaded(client)
+        file_id = uploaded(client, recording(tmp_path, "by_itself.wav", 48_000))
         summary = summarised(client, file_id)
         content = Bluf.model_validate(summary["content"])
         assert content.bluf
@@ -63,9 +61,9 @@ def test_a_recording_is_summarised_by_itself(stack: Stack):
             assert 0 <= section["start"] <= section["end"] <= duration + 1
 
 
-def test_a_summary_outlives_the_model_that_was_making_it(stack: Stack):
+def test_a_summary_outlives_the_model_that_was_making_it(stack: Stack, tmp_path: Path):
     with stack.client() as client:
-        file_id = uploaded(client)
+        file_id = uploaded(client, recording(tmp_path, "outlives.wav", 32_000))
         summarised(client, file_id)
         body = {"force_regenerate": True, "language": "de"}
         task = data(client.post(f"{SUMMARIES}/{file_id}", json=body))
