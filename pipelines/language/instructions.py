@@ -32,8 +32,8 @@ What stands in <already_noted> was noted before. It is there to be understood, n
 again."""
 
 FORM = """\
-Note all that was said of each field, and nothing that was not said. Write in {language}, the \
-names of fields stay as they are. Answer with one JSON object and nothing else."""
+Answer in {language} with one JSON object and nothing else; the names of its fields stay as they \
+are. What was not said is left out."""
 
 FIELDS = """\
 topics: what is talked about; key_points: its single facts as they were said, with names, figures \
@@ -44,28 +44,41 @@ contributions: what each speaker brings in.
 time: the one in front of the line that says it."""
 
 CLOSING = """\
-brief_summary: what happened, in prose. bluf: the bottom line in two or three sentences. \
-speakers: who each one is, where that is shown."""
+brief_summary: what happened. bluf: its outcome. speakers: who each one is, where that is shown."""
 
 GROUPS = """\
 topics: put topics that belong together into one group; members: their numbers, each in one \
 group."""
 
+TOLD = "Say who said what, with the names, figures and dates that were said."
+ENDED = """\
+In brief_summary, retell what happened. In bluf, state the one most important point in two or \
+three sentences."""
+
 NOTES = (
-    f"You take notes of one section of a longer transcript. {READING} {BEFORE}",
-    f"Now take notes of this section.\n{FIELDS}\nsummary: what happens in it, in prose.",
+    (
+        f"You take notes of one section of a longer transcript. {READING} {BEFORE}\n"
+        f"Fields of your notes:\n{FIELDS}\nsummary: what happens in the section."
+    ),
+    f"Take notes of the section above. {TOLD} In summary, retell what happens in it.",
 )
 WHOLE = (
-    f"You summarise a transcript. {READING}",
-    f"Now summarise it.\n{FIELDS}\n{CLOSING}",
+    f"You summarise a transcript. {READING}\nFields of your summary:\n{FIELDS}\n{CLOSING}",
+    f"Summarise the transcript above. {TOLD} {ENDED}",
 )
 MERGE = (
-    f"You merge notes of sections that follow each other in one recording. {MATERIAL}",
-    f"Now merge them.\n{GROUPS}\nsummary: what happens in all of them, in order of time.",
+    (
+        f"You merge notes of sections that follow each other in one recording. {MATERIAL}\n"
+        f"Fields of your notes:\n{GROUPS}\nsummary: what happens in all of them, in order of time."
+    ),
+    "Merge the notes above. In summary, retell what happens in all of them.",
 )
 FINAL = (
-    f"You summarise a recording from notes of its sections, which are in order. {MATERIAL}",
-    f"Now summarise the recording.\n{GROUPS}\n{CLOSING}",
+    (
+        f"You summarise a recording from notes of its sections, which are in order. {MATERIAL}\n"
+        f"Fields of your summary:\n{GROUPS}\n{CLOSING}"
+    ),
+    f"Summarise the recording from the notes above. {ENDED}",
 )
 PEOPLE = (
     f"You find out what the speakers of a transcript are called. {READING} {BEFORE}",
@@ -84,8 +97,11 @@ tags: one to three words each, for what is talked about. collections: broader se
 recording belongs to. Few good ones are better than many. confidence: above 0.8 only where it is \
 clear.""",
 )
-"""Of each task what is said before the material, and what after it: small models go by what they
-read last."""
+"""Of each task what is said before the material, and what after it.
+
+What fields mean stands before: a small model (0.5B) that reads it last writes it into them. What it
+is to do stands after: by that it goes.
+"""
 
 
 def language_name(code: str) -> str:

@@ -51,10 +51,13 @@ SHARE: Mapping[str, float] = {"reading": 0.8, "merging": 0.1, "writing": 0.1}
 STAGE = "summarize"
 """Under this name answers are kept."""
 LEAST_WHOLE = 2048
-"""Tokens of an answer from which one call can say everything. A model with a smaller context gets
-two smaller steps also for a transcript that would fit, unless it is a short one."""
-LEAST_FORM = 384
-"""Tokens of the smallest form. A form is no larger than what it is about: small models fill it."""
+"""Tokens of an answer from which one call can say everything of what fits into the context. A model
+with a smaller context gets two smaller steps for what a larger answer would be due to."""
+FORM_SHARE = 2
+"""A form is one of so many parts of what it is about: small models fill it, with what was said and
+then with what was not."""
+LEAST_FORM = 192
+"""Tokens of the smallest form."""
 MARK = "\ufffc"
 
 Asked = TypeVar("Asked", bound=BaseModel)
@@ -113,7 +116,7 @@ class _Summary:
 
     async def _in_one(self, questions: Questions) -> MadeSummary | None:
         """The summary in one call; None: it takes several."""
-        if self._answer_tokens < LEAST_WHOLE and sum(self.tokens) > LEAST_FORM:
+        if self._answer_tokens < min(LEAST_WHOLE, self._due_tokens):
             return None
         inquiry = self._inquiry(instructions.WHOLE, WholeAnswer, whole_schema)
         try:
@@ -208,8 +211,13 @@ class _Summary:
         )
 
     def _sized(self, make: Callable[[float, float], Schema]) -> Schema:
-        room = min(self._answer_tokens, max(LEAST_FORM, sum(self.tokens)))
+        room = min(self._answer_tokens, self._due_tokens)
         return sized(make, room, instructions.characters_per_token(self.language))
+
+    @property
+    def _due_tokens(self) -> int:
+        """Of an answer as large as the transcript deserves."""
+        return max(LEAST_FORM, sum(self.tokens) // FORM_SHARE)
 
     @property
     def _answer_tokens(self) -> int:
