@@ -9,6 +9,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LLM_VENV := .venv-llm
 LLM_READY := $(LLM_VENV)/.ready
+# Each process of tests has stores of its own; suites with Ray or real models have the machine alone.
+WORKERS ?= 2
 # A run each: what is started for a run lives to its end, and one rayscribe at a time is enough.
 define STACK_TESTS
 $(BIN)/python -m pytest tests/e2e -q -m "not models"
@@ -63,8 +65,9 @@ run: models ## start everything, transcribe the bundled sample, keep serving
 	$(BIN)/python -m rayscribe up --demo
 
 test: models test-weights ## all tests that a fresh clone can run
-	$(BIN)/python -m pytest tests/unit tests/architecture tests/simulation -q -W error
-	$(BIN)/python -m pytest tests/integration tests/contract tests/models -q
+	$(BIN)/python -m pytest tests/unit tests/architecture tests/simulation -q -W error -n $(WORKERS)
+	$(BIN)/python -m pytest tests/integration tests/contract -q -n $(WORKERS) --dist worksteal
+	$(BIN)/python -m pytest tests/models -q
 	$(STACK_TESTS)
 	$(BIN)/python -m pytest tests/chaos -q -m "not chaos_matrix"
 
@@ -73,10 +76,10 @@ test-weights: models # what only tests use: a small English model, Debian's Libr
 	$(BIN)/python -m rayscribe models tiny.en --fetch
 
 test-unit: $(READY) ## unit tests and the simulation
-	$(BIN)/python -m pytest tests/unit tests/architecture tests/simulation -q -W error
+	$(BIN)/python -m pytest tests/unit tests/architecture tests/simulation -q -W error -n $(WORKERS)
 
 test-integration: $(READY) ## real PostgreSQL and S3
-	$(BIN)/python -m pytest tests/integration tests/contract -q
+	$(BIN)/python -m pytest tests/integration tests/contract -q -n $(WORKERS) --dist worksteal
 
 test-models: models test-weights ## real weights on real speech
 	$(BIN)/python -m pytest tests/models -q
