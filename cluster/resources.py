@@ -20,6 +20,7 @@ class Role(StrEnum):
     speaker_segmenter = "speaker_segmenter"
     speaker_embedder = "speaker_embedder"
     speaker_clusterer = "speaker_clusterer"
+    text_embedder = "text_embedder"
     runner = "runner"
     api = "api"
     language_model = "language_model"
@@ -31,6 +32,7 @@ ON_GPU = frozenset(
         Role.aligner,
         Role.speaker_segmenter,
         Role.speaker_embedder,
+        Role.text_embedder,
         Role.language_model,
     }
 )

@@ -9,12 +9,8 @@ from cluster.settings.door import ApiSettings, AuthSettings, MediaSettings, Oidc
 from cluster.settings.language import LanguageSettings, LlmProvider
 from cluster.settings.models import Profile, ReplicaSettings, SpeechSettings
 from cluster.settings.outside import DownloadSettings, EgressSettings
-from cluster.settings.stores import (
-    DatabaseSettings,
-    ObjectSettings,
-    PathSettings,
-    SearchSettings,
-)
+from cluster.settings.search import SearchSettings
+from cluster.settings.stores import DatabaseSettings, ObjectSettings, PathSettings
 from cluster.settings.voices import VoiceSettings
 from cluster.settings.work import (
     LogSettings,

@@ -104,6 +104,10 @@ class ReplicaSettings(Group):
     """Fewest replicas of speaker clustering."""
     speaker_clusterer_max: Count = 1
     """Most replicas of speaker clustering."""
+    text_embedder_min: Count = 1
+    """Fewest replicas of text embedding."""
+    text_embedder_max: Count = 1
+    """Most replicas of text embedding."""
     language_model_min: Annotated[int, Field(ge=0)] = 1
     """Fewest replicas of the language model; 0: none while nobody asks, and a wait for it then."""
     language_model_max: Count = 1

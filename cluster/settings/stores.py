@@ -1,7 +1,6 @@
-"""Settings of the stores, and of where things lie."""
+"""Settings of the database and the object store, and of where things lie."""
 
 from pathlib import Path
-from typing import Annotated
 
 from pydantic import Field, SecretStr
 
@@ -51,21 +50,3 @@ class ObjectSettings(Group):
     public_endpoint: str | None = Field(None, validation_alias=seed("MINIO_PUBLIC_ENDPOINT"))
     """The address under which browsers reach S3; presigned uploads are offered only where it is
     set."""
-
-
-class SearchSettings(Group):
-    """Vectors and keywords. Unset: PostgreSQL does both."""
-
-    qdrant_url: str | None = Field(None, validation_alias=seed("QDRANT_URL"))
-    """`http://host:6333` of a Qdrant server. Unset: pgvector in PostgreSQL. After a change run
-    `rayscribe vectors resync`."""
-    qdrant_api_key: SecretStr | None = Field(None, validation_alias=seed("QDRANT_API_KEY"))
-    """Sent to the Qdrant server; over `http://` whoever is on the way can read it."""
-    vector_timeout_seconds: Seconds = Field(10, validation_alias="RAYSCRIBE_VECTOR_TIMEOUT_SECONDS")
-    """How long a request to the vector store may take."""
-    vector_retries: Annotated[int, Field(ge=0)] = Field(
-        2, validation_alias="RAYSCRIBE_VECTOR_RETRIES"
-    )
-    """How often a request that the store did not answer is sent again."""
-    meili_url: str | None = Field(None, validation_alias=seed("MEILI_URL"))
-    """`http://host:7700` of a Meilisearch server. Only `/health` asks it so far."""
