@@ -16,10 +16,11 @@ MAX_LEXEME_CHARACTERS = 100
 """PostgreSQL takes 2046 bytes; longer runs are no words of a language."""
 
 # Han, kana, Hangul syllables stay together by pairs; so do Thai, Lao, Khmer and Burmese.
-UNSPACED = re.compile(
-    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
-    r"\U00020000-\U0003ffff]+"
+UNSPACED_RANGES = (
+    r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+    r"\U00020000-\U0003ffff"
 )
+UNSPACED = re.compile(f"[{UNSPACED_RANGES}]+")
 WORD = re.compile(r"[^\W_]+")
 
 

@@ -14,6 +14,7 @@ from db.models.language import (
 )
 from db.models.media_file import FileStatus, MediaFile, Upload, UploadPart, UploadState
 from db.models.outbox import Destination, IdempotencyKey, OutboxEntry
+from db.models.search import IndexedFile
 from db.models.setting import SystemSetting, UserSetting
 from db.models.task import Lane, QueueClock, StageResult, Task, TaskEvent, TaskKind, TaskState
 from db.models.transcript import (
@@ -55,6 +56,7 @@ __all__ = [
     "FileStatus",
     "FileTag",
     "IdempotencyKey",
+    "IndexedFile",
     "Lane",
     "LlmConfiguration",
     "MediaFile",

@@ -17,6 +17,11 @@ class Destination(StrEnum):
 
     objects = "objects"
     vectors = "vectors"
+    """Voiceprints in the vector store."""
+    keywords = "keywords"
+    """Passages in the keyword store."""
+    passages = "passages"
+    """Passages in the vector store."""
 
 
 class OutboxEntry(Dated, Base):

@@ -51,6 +51,8 @@ class TaskKind(StrEnum):
     """Who the speakers of a file may be, by what is said."""
     topic_extraction = "topic_extraction"
     """Tags and collections for a file."""
+    search_index = "search_index"
+    """What the stores that search have, made anew or mended."""
 
 
 class Lane(StrEnum):

@@ -44,6 +44,9 @@ class Action(StrEnum):
     audit_exported = "audit.exported"
     voiceprints_reembedded = "voiceprints.reembedded"
     voiceprints_resynced = "voiceprints.resynced"
+    search_reindexed = "search.reindexed"
+    search_repaired = "search.repaired"
+    search_stopped = "search.stopped"
     person_erased = "person.erased"
 
 

@@ -153,15 +153,31 @@ async def change(
     return _found(changed.one_or_none(), collection_id)
 
 
-async def remove(session: AsyncSession, user_id: uuid.UUID, collection_id: uuid.UUID) -> None:
-    """Delete a collection; its files stay.
+async def remove(
+    session: AsyncSession, user_id: uuid.UUID, collection_id: uuid.UUID
+) -> Sequence[uuid.UUID]:
+    """Delete a collection; its files stay, and it says which they are.
 
     Raises:
         NotFound: there is none that this user may see.
     """
-    statement = delete(Collection).where(Collection.id == collection_id, readable_by(user_id))
-    if await session.scalar(statement.returning(Collection.id)) is None:
+    # Locked first: nobody puts a file into it meanwhile.
+    mine = select(Collection.id).where(Collection.id == collection_id, readable_by(user_id))
+    if await session.scalar(mine.with_for_update()) is None:
         raise NotFound("collection", str(collection_id))
+    members = await session.scalars(
+        delete(CollectionMember)
+        .where(CollectionMember.collection_id == collection_id)
+        .returning(CollectionMember.media_file_id)
+        .execution_options(synchronize_session=False)
+    )
+    files = members.all()
+    await session.execute(
+        delete(Collection)
+        .where(Collection.id == collection_id)
+        .execution_options(synchronize_session=False)
+    )
+    return files
 
 
 async def _own_files(

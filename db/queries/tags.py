@@ -8,6 +8,7 @@ from sqlalchemy import (
     UUID,
     ColumnElement,
     ScalarSelect,
+    Select,
     any_,
     delete,
     func,
@@ -147,15 +148,29 @@ async def rename(
     return row
 
 
-async def remove(session: AsyncSession, user_id: uuid.UUID, tag_id: uuid.UUID) -> None:
-    """Delete a tag, also from the files that have it.
+def files(tag_id: uuid.UUID) -> Select[uuid.UUID]:
+    """Files that have a tag, as a query: they may be many."""
+    return select(FileTag.media_file_id).where(FileTag.tag_id == tag_id)
+
+
+async def remove(
+    session: AsyncSession, user_id: uuid.UUID, tag_id: uuid.UUID
+) -> Sequence[uuid.UUID]:
+    """Delete a tag, also from the files that have it; says from which.
 
     Raises:
         NotFound: there is none that this user may see.
     """
-    statement = delete(Tag).where(Tag.id == tag_id, readable_by(user_id)).returning(Tag.id)
-    if await session.scalar(statement) is None:
+    # Locked first: nobody puts it on a file meanwhile.
+    mine = select(Tag.id).where(Tag.id == tag_id, readable_by(user_id)).with_for_update()
+    if await session.scalar(mine) is None:
         raise NotFound("tag", str(tag_id))
+    had_it = await session.scalars(
+        delete(FileTag).where(FileTag.tag_id == tag_id).returning(FileTag.media_file_id)
+    )
+    found = had_it.all()
+    await session.execute(delete(Tag).where(Tag.id == tag_id))
+    return found
 
 
 async def count_on(session: AsyncSession, file_id: uuid.UUID) -> int:

@@ -145,6 +145,19 @@ async def has_active(session: AsyncSession, file_id: uuid.UUID) -> bool:
     return await session.scalar(found) is not None
 
 
+async def latest_of_kind(
+    session: AsyncSession, kind: TaskKind, states: Sequence[TaskState] = tuple(TaskState)
+) -> Task | None:
+    """The newest task of a kind, whoever asked for it, that is in one of these states."""
+    task: Task | None = await session.scalar(
+        select(Task)
+        .where(Task.kind == kind, Task.state.in_(states))
+        .order_by(Task.created_at.desc(), Task.id)
+        .limit(1)
+    )
+    return task
+
+
 async def count_by_state(session: AsyncSession) -> Mapping[TaskState, int]:
     """How many tasks of all users are in each state."""
     rows = await session.execute(select(Task.state, func.count()).group_by(Task.state))

@@ -118,6 +118,17 @@ async def locked_admins(session: AsyncSession) -> frozenset[uuid.UUID]:
     return frozenset(rows)
 
 
+async def first_admin(session: AsyncSession) -> User | None:
+    """The administrator whose account is oldest: whose the installation's own work is."""
+    user: User | None = await session.scalar(
+        select(User)
+        .where(User.role == Role.admin, User.is_active)
+        .order_by(User.created_at, User.id)
+        .limit(1)
+    )
+    return user
+
+
 async def change(session: AsyncSession, user: User, values: Mapping[str, Any]) -> bool:
     """Write to an account that is locked; False where its new address is somebody else's."""
     try:

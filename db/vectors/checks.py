@@ -54,8 +54,13 @@ def payloads(points: Sequence[Point]) -> None:
     """Refuse payloads that not every store can keep."""
     for point in points:
         fields(dict.fromkeys(point.payload, ()))
-        if any("\x00" in value for value in point.payload.values()):
+        if any("\x00" in text for value in point.payload.values() for text in texts(value)):
             raise ValueError(f"the payload of {point.id} holds a NUL character")
+
+
+def texts(value: str | Sequence[str]) -> Sequence[str]:
+    """The texts of a field, of which it has one or a list."""
+    return (value,) if isinstance(value, str) else value
 
 
 def directions(vectors: Sequence[Vector], dimension: int) -> list[list[float]]:

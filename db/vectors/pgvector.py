@@ -1,7 +1,8 @@
 """Vectors in PostgreSQL, in the database of the rows they are made from."""
 
 import uuid
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -24,6 +25,8 @@ CHUNK = 500
 """Points that are sent in one statement, whose time is limited."""
 PAGE = 5_000
 """Ids that are read at a time."""
+FILES = 1_000
+"""Files whose points are counted at a time."""
 UNDEFINED_TABLE = "42P01"
 
 
@@ -107,6 +110,7 @@ class PgVectorStore:
         asked = [str(one) for one in checks.directions(vectors, dimension)]
         try:
             async with self._transaction(space) as session:
+                await session.execute(statements.OWN_PLAN)
                 many = await session.scalar(statements.more_than(space, mine, self._exact_up_to))
                 if many:
                     found = await _by_index(session, space, wanted, limit, asked)
@@ -139,22 +143,41 @@ class PgVectorStore:
         except NotFound:
             return
 
-    async def ids(self, space: str, owner_id: uuid.UUID | None = None) -> AsyncIterator[uuid.UUID]:
-        """Ids of all points, read in pages: no transaction is open meanwhile."""
+    async def ids(
+        self,
+        space: str,
+        owner_id: uuid.UUID | None = None,
+        *,
+        matching: Values | None = None,
+    ) -> AsyncIterator[uuid.UUID]:
+        """Ids of all points that match, read in pages: no transaction is open meanwhile."""
         checks.space_name(space)
+        wanted = statements.having(space, matching)
+        if owner_id is not None:
+            wanted = statements.mine(space, owner_id, matching)
         after: uuid.UUID | None = None
-        while page := await self._page(space, owner_id, after):
-            for one in page:
+        while page := await self._page(space, statements.page_of_ids(space, wanted, after, PAGE)):
+            for (one,) in page:
                 yield one
-            after = page[-1]
+            after = page[-1][0]
 
-    async def _page(
-        self, space: str, owner_id: uuid.UUID | None, after: uuid.UUID | None
-    ) -> Sequence[uuid.UUID]:
+    async def files(self, space: str) -> AsyncIterator[Mapping[uuid.UUID, int]]:
+        """How many points each file has, read in pages."""
+        checks.space_name(space)
+        after: tuple[uuid.UUID, str] | None = None
+        while page := await self._page(space, statements.page_of_files(space, after, FILES)):
+            counted: Counter[uuid.UUID] = Counter()
+            for _, file, number in page:
+                counted[uuid.UUID(file)] += number
+            yield counted
+            after = page[-1][0], page[-1][1]
+
+    async def _page(self, space: str, page: Select[Any]) -> Sequence[Any]:
+        """Rows of a page; none where somebody has dropped the space."""
         try:
             async with self._transaction(space) as session:
-                page = statements.page_of_ids(space, owner_id, after, PAGE)
-                return (await session.scalars(page)).all()
+                rows: Sequence[Any] = (await session.execute(page)).all()
+                return rows
         except NotFound:
             return ()
 

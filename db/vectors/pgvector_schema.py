@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.errors import StoreUnavailable
-from db.vectors.port import INDEXED, Space
+from db.vectors.port import INDEXED, INDEXED_LISTS, Space
 
 SCHEMA = "vectors"
 OLDEST = (0, 8)
@@ -53,6 +53,7 @@ def _definition(space: Space) -> list[str]:
         # In the row: elsewhere it would be fetched once more for each vector that is compared.
         f"ALTER TABLE {made} ALTER embedding SET STORAGE PLAIN",
         *(f"CREATE INDEX ON {made} (owner_id, {field})" for field in INDEXED),
+        *(f"CREATE INDEX ON {made} USING gin ((payload -> '{field}'))" for field in INDEXED_LISTS),
         f"CREATE INDEX ON {made} USING hnsw (embedding vector_cosine_ops)",
     ]
 

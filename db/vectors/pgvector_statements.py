@@ -17,12 +17,13 @@ from sqlalchemy import (
     literal_column,
     select,
     true,
+    tuple_,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, Insert, insert
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, Insert, insert
 
 from db.vectors import checks
 from db.vectors.pgvector_schema import table
-from db.vectors.port import Point, Values
+from db.vectors.port import FILE, INDEXED, Point, Values
 
 Conditions = list[ColumnElement[bool]]
 
@@ -32,18 +33,22 @@ WALK = {
     # Goes on where filters leave too few, in true order; ends by itself (hnsw.max_scan_tuples).
     "hnsw.iterative_scan": "strict_order",
     "hnsw.ef_search": str(CANDIDATES),
-    # The best plan depends on whose points they are.
-    "plan_cache_mode": "force_custom_plan",
 }
 INDEX_WALK = select(*(func.set_config(name, value, true()) for name, value in WALK.items()))
 """How the index is walked, until the transaction ends."""
+OWN_PLAN = select(func.set_config("plan_cache_mode", "force_custom_plan", true()))
+"""Until the transaction ends: the best plan depends on whose points they are, and of thousands of
+values only a plan made for them makes a hash table."""
 
 
 def mine(space: str, owner_id: uuid.UUID, matching: Values | None) -> Conditions:
     """Points of one owner with these values: what every question of an owner begins with."""
-    owned = table(space).c.owner_id == owner_id
-    found = checks.fields(matching)
-    return [owned, *(_one_of(space, name, values) for name, values in found.items())]
+    return [table(space).c.owner_id == owner_id, *having(space, matching)]
+
+
+def having(space: str, matching: Values | None) -> Conditions:
+    """Points with these values, whosever they are."""
+    return [_one_of(space, name, values) for name, values in checks.fields(matching).items()]
 
 
 def without(space: str, excluding: Values | None) -> Conditions:
@@ -56,8 +61,14 @@ def without(space: str, excluding: Values | None) -> Conditions:
 
 def _one_of(space: str, name: str, values: Collection[str]) -> ColumnElement[bool]:
     columns = table(space).c
-    field = columns[name] if name in columns else columns.payload[name].astext
-    return field.in_(list(values))
+    # One parameter however many they are: a statement has at most 32767.
+    wanted = bindparam(None, list(values), type_=ARRAY(Text))
+    if name in INDEXED:
+        return columns[name] == func.any(wanted)
+    # Of a text as of a list. Written out, as in the index, since `checks` lets no other names in.
+    field = columns.payload.op("->", return_type=JSONB())(literal_column(f"'{name}'"))
+    found: ColumnElement[bool] = field.op("?|", is_comparison=True)(wanted)
+    return found
 
 
 def more_than(space: str, wanted: Conditions, number: int) -> Select[Any]:
@@ -116,14 +127,20 @@ def rows(points: Sequence[Point], dimension: int) -> list[dict[str, Any]]:
 
 
 def page_of_ids(
-    space: str, owner_id: uuid.UUID | None, after: uuid.UUID | None, limit: int
+    space: str, wanted: Conditions, after: uuid.UUID | None, limit: int
 ) -> Select[uuid.UUID]:
-    """The next ids, of one owner or of all."""
-    key, owner = table(space).c.id, table(space).c.owner_id
-    page = select(key).order_by(key).limit(limit)
-    if owner_id is not None:
-        page = page.where(owner == owner_id)
+    """The next ids."""
+    key = table(space).c.id
+    page = select(key).where(*wanted).order_by(key).limit(limit)
     return page if after is None else page.where(key > after)
+
+
+def page_of_files(space: str, after: tuple[uuid.UUID, str] | None, limit: int) -> Select[Any]:
+    """The next owners and files, each with its number of points: by the index alone."""
+    columns = table(space).c
+    key = columns.owner_id, columns[FILE]
+    page = select(*key, func.count()).where(key[1].is_not(None)).group_by(*key).order_by(*key)
+    return page.limit(limit) if after is None else page.where(tuple_(*key) > after).limit(limit)
 
 
 def number_of(space: str, owner_id: uuid.UUID | None) -> Select[int]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 Vector = Sequence[float]
+Payload = Mapping[str, str | Sequence[str]]
+"""What a point is found by, by field: a text, or a list of texts, of which any one matches."""
 Values = Mapping[str, Collection[str]]
 """By field of a payload, the values that match."""
 
@@ -13,7 +15,11 @@ Values = Mapping[str, Collection[str]]
 OWNER = "owner_id"
 """The field that says whose a point is; no payload has one of this name."""
 INDEXED = ("kind", "media_file_id")
-"""Fields by which points are found without looking at all of their owner's."""
+"""Fields with one text by which points are found without looking at all of their owner's."""
+INDEXED_LISTS = ("speaker_ids",)
+"""The same, of fields with lists."""
+FILE = "media_file_id"
+"""The field that says of which file a point is, by the file's id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +40,7 @@ class Point:
     id: uuid.UUID
     owner_id: uuid.UUID
     vector: Vector
-    payload: Mapping[str, str] = field(default_factory=dict)
+    payload: Payload = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +49,7 @@ class Hit:
 
     id: uuid.UUID
     similarity: float
-    payload: Mapping[str, str]
+    payload: Payload
 
 
 class VectorStore(Protocol):
@@ -105,7 +111,7 @@ class VectorStore(Protocol):
         """For each vector the owner's nearest points, nearest first, in one round trip.
 
         A point matches where every field of `matching` has one of its values, and no field of
-        `excluding` does.
+        `excluding` does; a list has a value where one of its texts is it.
         """
         ...
 
@@ -124,8 +130,21 @@ class VectorStore(Protocol):
         """Remove points whosever they are: what no row stands for any more."""
         ...
 
-    def ids(self, space: str, owner_id: uuid.UUID | None = None) -> AsyncIterator[uuid.UUID]:
-        """Ids of all points, of one owner or of all, in no order."""
+    def ids(
+        self,
+        space: str,
+        owner_id: uuid.UUID | None = None,
+        *,
+        matching: Values | None = None,
+    ) -> AsyncIterator[uuid.UUID]:
+        """Ids of all points that match, of one owner or of all, in no order."""
+        ...
+
+    def files(self, space: str) -> AsyncIterator[Mapping[uuid.UUID, int]]:
+        """How many points each file has (`media_file_id`), some files at a time, in no order.
+
+        A file comes again where its points have several owners; points of no file are not counted.
+        """
         ...
 
     async def count(self, space: str, owner_id: uuid.UUID | None = None) -> int:

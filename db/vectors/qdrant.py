@@ -1,7 +1,8 @@
 """Vectors in Qdrant: a collection for each space, in which the owner is the tenant."""
 
 import uuid
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import cast
 
 from qdrant_client import AsyncQdrantClient
@@ -10,7 +11,7 @@ from qdrant_client.http import models
 from cluster.settings import SearchSettings
 from db.errors import NotFound, StoreUnavailable
 from db.vectors import checks
-from db.vectors.port import INDEXED, OWNER, Hit, Point, Space, Values, Vector
+from db.vectors.port import FILE, INDEXED, INDEXED_LISTS, OWNER, Hit, Point, Space, Values, Vector
 from db.vectors.qdrant_requests import NOT_THERE, Answer, Question, Refused, Requests
 
 CHUNK = 500
@@ -153,27 +154,52 @@ class QdrantStore:
         except NotFound:
             return
 
-    async def ids(self, space: str, owner_id: uuid.UUID | None = None) -> AsyncIterator[uuid.UUID]:
-        """Ids of all points, read in pages."""
+    async def ids(
+        self,
+        space: str,
+        owner_id: uuid.UUID | None = None,
+        *,
+        matching: Values | None = None,
+    ) -> AsyncIterator[uuid.UUID]:
+        """Ids of all points that match, read in pages."""
+        async for records in self._pages(space, _having(owner_id, matching)):
+            for record in records:
+                yield uuid.UUID(str(record.id))
+
+    async def files(self, space: str) -> AsyncIterator[Mapping[uuid.UUID, int]]:
+        """How many points each file has, in one piece: points are read in the order of their ids.
+
+        Not by a facet: those of a server have no pages, and no order but that of their numbers.
+        """
+        counted: Counter[str] = Counter()
+        async for records in self._pages(space, None, [FILE]):
+            payloads = (record.payload or {} for record in records)
+            counted.update(payload[FILE] for payload in payloads if FILE in payload)
+        if counted:
+            yield {uuid.UUID(file): number for file, number in counted.items()}
+
+    async def _pages(
+        self, space: str, wanted: models.Filter | None, fields: Sequence[str] = ()
+    ) -> AsyncIterator[list[models.Record]]:
+        """Points with these fields of their payloads, some at a time."""
         checks.space_name(space)
         offset: models.ExtendedPointId | None = None
         while True:
             try:
-                records, offset = await self._ask(_scroll(space, owner_id, offset), space)
+                records, offset = await self._ask(_scroll(space, wanted, fields, offset), space)
             except NotFound:
                 return
-            for record in records:
-                yield uuid.UUID(str(record.id))
+            yield records
             if offset is None:
                 return
 
     async def count(self, space: str, owner_id: uuid.UUID | None = None) -> int:
         """How many points there are, exactly."""
         checks.space_name(space)
-        mine = _mine(owner_id) if owner_id is not None else None
+        wanted = _having(owner_id, None)
         try:
             found = await self._ask(
-                lambda client: client.count(space, count_filter=mine, exact=True), space
+                lambda client: client.count(space, count_filter=wanted, exact=True), space
             )
         except NotFound:
             return 0
@@ -213,7 +239,10 @@ class QdrantStore:
 
 INDEXES: dict[str, models.KeywordIndexParams] = {
     OWNER: models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=True),
-    **{field: models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD) for field in INDEXED},
+    **{
+        field: models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD)
+        for field in (*INDEXED, *INDEXED_LISTS)
+    },
 }
 
 
@@ -237,11 +266,13 @@ def _upsert(space: str, chunk: list[models.PointStruct]) -> Question[models.Upda
 
 
 def _scroll(
-    space: str, owner_id: uuid.UUID | None, offset: models.ExtendedPointId | None
+    space: str,
+    wanted: models.Filter | None,
+    fields: Sequence[str],
+    offset: models.ExtendedPointId | None,
 ) -> Question[tuple[list[models.Record], models.ExtendedPointId | None]]:
-    mine = _mine(owner_id) if owner_id is not None else None
     return lambda client: client.scroll(
-        space, scroll_filter=mine, limit=PAGE, offset=offset, with_payload=False
+        space, scroll_filter=wanted, limit=PAGE, offset=offset, with_payload=list(fields) or False
     )
 
 
@@ -252,13 +283,21 @@ def _mine(
     excluding: Values | None = None,
     keep: Collection[uuid.UUID] = (),
 ) -> models.Filter:
-    """Points of one owner: the only place where filters are made."""
+    """Points of one owner: what every question of an owner names."""
     must = [_one_of(OWNER, [str(owner_id)])]
     must += [_one_of(*item) for item in checks.fields(matching).items()]
     must_not: list[models.Condition] = [_one_of(*item) for item in checks.fields(excluding).items()]
     if keep:
         must_not.append(models.HasIdCondition(has_id=[str(one) for one in keep]))
     return models.Filter(must=cast("list[models.Condition]", must), must_not=must_not or None)
+
+
+def _having(owner_id: uuid.UUID | None, matching: Values | None) -> models.Filter | None:
+    """Points of one owner, or whosever they are; None: all there are."""
+    if owner_id is not None:
+        return _mine(owner_id, matching)
+    must = [_one_of(*item) for item in checks.fields(matching).items()]
+    return models.Filter(must=cast("list[models.Condition]", must)) if must else None
 
 
 def _one_of(field: str, values: Collection[str]) -> models.FieldCondition:

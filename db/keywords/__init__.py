@@ -1,0 +1,1 @@
+"""Search by words: one port, on Meilisearch or in PostgreSQL."""
