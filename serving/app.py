@@ -11,12 +11,21 @@ from serving.deployments.preparer import Preparer
 from serving.deployments.speaker_clusterer import SpeakerClusterer
 from serving.deployments.speaker_embedder import SpeakerEmbedder
 from serving.deployments.speaker_segmenter import SpeakerSegmenter
+from serving.deployments.text_embedder import TextEmbedder
 from serving.deployments.transcriber import Transcriber
 
 HEADROOM = 16
 """Requests that are always let in, so that a busy replica still says that it is well."""
 
-SHELLS = (Preparer, Transcriber, Aligner, SpeakerSegmenter, SpeakerEmbedder, SpeakerClusterer)
+SHELLS = (
+    Preparer,
+    Transcriber,
+    Aligner,
+    SpeakerSegmenter,
+    SpeakerEmbedder,
+    SpeakerClusterer,
+    TextEmbedder,
+)
 
 
 def speech_deployments(

@@ -28,6 +28,10 @@ class SpeechArguments:
     alignment_model: str
     segmentation_batch_size: int
     embedding_batch_size: int
+    text_embedding_model: str
+    text_embedding_identity: str
+    """Of which model and weights its vectors are: those of different ones cannot be compared."""
+    text_batch_size: int
     max_clustered_embeddings: int
     threads: int
     media: MediaSettings
@@ -45,6 +49,7 @@ class SpeechArguments:
             "speaker_segmenter": self.diarization_model,
             "speaker_embedder": self.diarization_model,
             "speaker_clusterer": self.diarization_model,
+            "text_embedder": self.text_embedding_model,
         }
         return FAKE if self.engines == FAKE and role in models else models.get(role)
 
@@ -56,8 +61,10 @@ def speech_arguments(settings: Settings, gpus: float) -> SpeechArguments:
         ModelUnavailable: a combination that cannot work, with the reason.
     """
     speech, model_dir = settings.speech, settings.paths.model_dir
-    choice = catalogue.choose(speech, model_dir, has_gpu=gpus > 0)
+    search = settings.search
+    choice = catalogue.choose(speech, model_dir, has_gpu=gpus > 0, text_embedding=search.model)
     real = speech.engines != FAKE
+    text_identity = weights.text_model(choice.text_embedding, model_dir) if real else FAKE
     return SpeechArguments(
         engines=speech.engines,
         device="cuda" if gpus > 0 else "cpu",
@@ -74,6 +81,9 @@ def speech_arguments(settings: Settings, gpus: float) -> SpeechArguments:
         alignment_model=choice.alignment,
         segmentation_batch_size=speech.segmentation_batch_size,
         embedding_batch_size=speech.embedding_batch_size,
+        text_embedding_model=choice.text_embedding,
+        text_embedding_identity=text_identity,
+        text_batch_size=search.embedding_batch_size,
         max_clustered_embeddings=speech.max_clustered_embeddings,
         threads=speech.threads_per_replica,
         media=settings.media,

@@ -9,6 +9,7 @@ from serving import catalogue
 from serving.arguments import SpeechArguments
 from serving.engines import fake
 from serving.engines.ctc_phoneme_alignment import CtcPhonemeAligner
+from serving.engines.fake_text import FakeTextEmbedder
 from serving.engines.media_decoder import MediaDecoder, MediaDecoderOptions
 from serving.engines.speaker_clustering import SpeakerClusteringEngine, SpeakerClusteringOptions
 from serving.engines.speaker_embedding import SpeakerEmbeddingEngine, SpeakerEmbeddingOptions
@@ -16,11 +17,12 @@ from serving.engines.speaker_segmentation import (
     SpeakerSegmentationEngine,
     SpeakerSegmentationOptions,
 )
+from serving.engines.text_embedding import TextEmbeddingEngine, TextEmbeddingOptions
 from serving.engines.voice_activity import VoiceActivityDetector
 from serving.engines.voice_grouping import VoiceGroupingEngine, VoiceGroupingOptions
 from serving.engines.wav2vec2_alignment import Wav2Vec2Aligner, Wav2Vec2Options
 from serving.engines.whisper import WhisperEngine, WhisperOptions
-from serving.model_entries import Role
+from serving.model_kinds import Role
 
 Builder = Callable[[SpeechArguments], Any]
 
@@ -111,6 +113,20 @@ def speaker_clusterer(arguments: SpeechArguments) -> Any:
     )
 
 
+def text_embedder(arguments: SpeechArguments) -> Any:
+    """Sentence-transformers."""
+    if arguments.engines == "fake":
+        return FakeTextEmbedder()
+    return TextEmbeddingEngine(
+        TextEmbeddingOptions(
+            model=_weights(arguments, arguments.text_embedding_model, Role.text_embedding),
+            device=arguments.device,
+            threads=arguments.threads,
+            batch_size=arguments.text_batch_size,
+        )
+    )
+
+
 def voice_grouping(arguments: SpeechArguments) -> VoiceGroupingEngine:
     """Build the clustering of a library, real always: it has no weights."""
     return VoiceGroupingEngine(VoiceGroupingOptions(threads=arguments.threads))
@@ -125,6 +141,7 @@ BUILDERS: Mapping[str, Builder] = {
         speaker_segmenter,
         speaker_embedder,
         speaker_clusterer,
+        text_embedder,
     )
 }
 """By role."""

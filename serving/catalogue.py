@@ -9,16 +9,8 @@ from typing import NamedTuple
 
 from cluster.settings import Profile, SpeechSettings
 from serving.errors import ModelUnavailable
-from serving.model_entries import (
-    DIARIZATION,
-    MODELS,
-    DiarizationModel,
-    Hub,
-    Library,
-    Model,
-    OnDemand,
-    Role,
-)
+from serving.model_entries import DIARIZATION, MODELS
+from serving.model_kinds import DiarizationModel, Hub, Library, Model, OnDemand, Role
 
 
 class Choice(NamedTuple):
@@ -29,10 +21,18 @@ class Choice(NamedTuple):
     alignment: str
     compute_type: str
     batch_size: int
+    text_embedding: str
 
 
-CPU_DEFAULTS = Choice("base", "campplus", "ctc_phoneme", "int8", 4)
-GPU_DEFAULTS = Choice("large-v2", "pyannote/speaker-diarization-3.1", "wav2vec2", "float16", 16)
+CPU_DEFAULTS = Choice("base", "campplus", "ctc_phoneme", "int8", 4, "all-MiniLM-L6-v2")
+GPU_DEFAULTS = Choice(
+    "large-v2",
+    "pyannote/speaker-diarization-3.1",
+    "wav2vec2",
+    "float16",
+    16,
+    "all-MiniLM-L6-v2",
+)
 GPU_COMPUTE_TYPES = frozenset({"float16", "int8_float16", "bfloat16", "int8_bfloat16"})
 
 
@@ -71,7 +71,7 @@ def resolve(name: str, role: Role, model_dir: Path, hub_token: str | None = None
     Raises:
         ModelUnavailable: unknown, or not on disk; the message says what to type.
     """
-    if _is_own_folder(name, role):
+    if is_own_folder(name, role):
         return Path(name)
     model = find(name, role)
     path = location(model, model_dir)
@@ -108,7 +108,9 @@ def is_present(model: Model, model_dir: Path) -> bool:
             return all((model_dir / model.folder / name).is_file() for name in model.files)
 
 
-def choose(speech: SpeechSettings, model_dir: Path, has_gpu: bool) -> Choice:
+def choose(
+    speech: SpeechSettings, model_dir: Path, has_gpu: bool, text_embedding: str | None = None
+) -> Choice:
     """Take the profile's defaults, and what the settings say instead.
 
     Raises:
@@ -121,6 +123,7 @@ def choose(speech: SpeechSettings, model_dir: Path, has_gpu: bool) -> Choice:
         speech.alignment_model or usual.alignment,
         speech.compute_type or usual.compute_type,
         speech.batch_size or usual.batch_size,
+        text_embedding or usual.text_embedding,
     )
     check(choice, speech, model_dir, has_gpu)
     return choice
@@ -171,8 +174,9 @@ def chosen(choice: Choice) -> list[Model]:
         ("silero", Role.voice_activity),
         (voices.segmentation, Role.segmentation),
         (voices.embedding, Role.speaker_embedding),
+        (choice.text_embedding, Role.text_embedding),
     )
-    return [find(name, role) for name, role in names if not _is_own_folder(name, role)]
+    return [find(name, role) for name, role in names if not is_own_folder(name, role)]
 
 
 def needs_token(model: Model) -> bool:
@@ -180,7 +184,8 @@ def needs_token(model: Model) -> bool:
     return isinstance(model.source, Hub) and model.source.gated
 
 
-def _is_own_folder(name: str, role: Role) -> bool:
+def is_own_folder(name: str, role: Role) -> bool:
+    """Whether a name that the catalogue does not know is that of a folder."""
     known = any(_is_called(model, name) for model in MODELS if model.role == role)
     return not known and Path(name).is_dir()
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+import numpy as np
 import structlog
 from ray import serve
 from ray.exceptions import RayError, RayTaskError
@@ -44,7 +45,10 @@ DEPLOYMENTS = {
     "speaker_segmenter": "SpeakerSegmenter",
     "speaker_embedder": "SpeakerEmbedder",
     "speaker_clusterer": "SpeakerClusterer",
+    "text_embedder": "TextEmbedder",
 }
+TEXTS = 64
+"""Texts in one call: many calls cost time, and one call has one replica."""
 
 
 def unwrapped(error: BaseException, who: str) -> SpeechError:
@@ -205,6 +209,23 @@ class ServeSpeakerClusterer(_Role):
         return groups
 
 
+class ServeTextEmbedder(_Role):
+    """The TextEmbedder port."""
+
+    async def embed(self, texts: Sequence[str]) -> ports.TextEmbeddings:
+        """One vector per text."""
+        parts = [list(texts[start : start + TEXTS]) for start in range(0, len(texts), TEXTS)]
+        found: list[ports.TextEmbeddings] = []
+        for answer in await self._each("embed", parts or [[]]):
+            if isinstance(answer, SpeechError):
+                raise answer
+            found.append(answer)
+        if len({one.model for one in found}) > 1:
+            # Replicas are being replaced by those of another model.
+            raise SpeechUnavailable(f"{self._who} is changing its model.")
+        return ports.TextEmbeddings(found[0].model, np.concatenate([one.vectors for one in found]))
+
+
 def create_ports(handles: Mapping[str, Handle], timeout_seconds: float) -> ports.Ports:
     """The ports over the handles of each role."""
 
@@ -218,6 +239,7 @@ def create_ports(handles: Mapping[str, Handle], timeout_seconds: float) -> ports
         ServeSpeakerSegmenter(*role("speaker_segmenter")),
         ServeSpeakerEmbedder(*role("speaker_embedder")),
         ServeSpeakerClusterer(*role("speaker_clusterer")),
+        ServeTextEmbedder(*role("text_embedder")),
     )
 
 

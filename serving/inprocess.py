@@ -146,12 +146,25 @@ class InProcessDiarization:
         return groups
 
 
+class InProcessTextEmbedder:
+    """The TextEmbedder port over an engine."""
+
+    def __init__(self, engine: Any, model: str) -> None:
+        self._engine = engine
+        self._model = model
+
+    async def embed(self, texts: Sequence[str]) -> ports.TextEmbeddings:
+        """One vector per text."""
+        vectors = await asyncio.to_thread(self._engine.embed, texts)
+        return ports.TextEmbeddings(self._model, vectors)
+
+
 def create_ports(arguments: SpeechArguments) -> ports.Ports:
     """Load every engine here and put the ports over them."""
     engines = [build(arguments) for build in assembly.BUILDERS.values()]
     for engine in engines:
         engine.load()
-    decoder, transcriber, aligner, segmenter, embedder, clusterer = engines
+    decoder, transcriber, aligner, segmenter, embedder, clusterer, text_embedder = engines
     grouping = assembly.voice_grouping(arguments)
     diarization = InProcessDiarization(segmenter, embedder, clusterer, grouping)
     return ports.Ports(
@@ -161,4 +174,5 @@ def create_ports(arguments: SpeechArguments) -> ports.Ports:
         diarization,
         diarization,
         diarization,
+        InProcessTextEmbedder(text_embedder, arguments.text_embedding_identity),
     )

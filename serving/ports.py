@@ -124,6 +124,27 @@ class SpeakerClusterer(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class TextEmbeddings:
+    """Vectors of texts, and of which model they are: those of different ones are not compared."""
+
+    model: str
+    """Identity of the model and its weights."""
+    vectors: npt.NDArray[np.float32]
+    """Unit vectors, shape (texts, dimension)."""
+
+
+class TextEmbedder(Protocol):
+    """Texts to vectors that say what they are about."""
+
+    async def embed(self, texts: Sequence[str]) -> TextEmbeddings:
+        """One vector per text; of none, shape (0, dimension): how one learns which model it is.
+
+        Of a long text only the beginning counts: as much as the model reads.
+        """
+        ...
+
+
 class LanguageModel(Protocol):
     """Text to text: one model at one provider."""
 
@@ -175,3 +196,4 @@ class Ports:
     segmenter: SpeakerSegmenter
     embedder: SpeakerEmbedder
     clusterer: SpeakerClusterer
+    text_embedder: TextEmbedder

