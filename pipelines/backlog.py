@@ -34,7 +34,12 @@ HOUR = 3600.0
 COST: ColumnElement[float] = func.greatest(Task.audio_seconds, MIN_SECONDS)
 """What a task counts for: `pipelines.schedule` charges as much."""
 WAITS = Task.state == TaskState.queued
-ON_WHAT_IS_HERE = LANGUAGE | {TaskKind.voiceprints, TaskKind.enrolment, TaskKind.clustering}
+ON_WHAT_IS_HERE = LANGUAGE | {
+    TaskKind.voiceprints,
+    TaskKind.enrolment,
+    TaskKind.clustering,
+    TaskKind.search_index,
+}
 ARRIVES = WAITS & Task.kind.not_in(ON_WHAT_IS_HERE)
 """What counts against the limits. Work on what is here already, such as the voices of all files
 after a change of model, keeps no new recording out."""

@@ -12,6 +12,7 @@ from cluster.encryption import Encryption
 from cluster.logs import configure
 from cluster.settings import Settings
 from db.engine import create_engine, create_sessions
+from db.keywords.create import create_keyword_store
 from db.objects.s3 import S3Objects
 from db.vectors.create import create_vector_store
 from pipelines.downloads.work import DownloadParts
@@ -37,6 +38,7 @@ class Runner:
         self._parts = RunnerParts(
             sessions=sessions,
             vectors=create_vector_store(settings.search, sessions),
+            keywords=create_keyword_store(settings.search, sessions),
             objects=S3Objects(settings.objects),
             ports=create_ports(handles, settings.runner.call_timeout_seconds),
             models=models,
@@ -55,6 +57,7 @@ class Runner:
                 # A task waits until it has loaded, as for the first word of any other.
                 local=ServedLanguageModel(settings.language, settings.language.first_token_seconds),
             ),
+            search=settings.search,
         )
         self._runner: TaskRunner | None = None
 
@@ -81,4 +84,5 @@ class Runner:
         if self._runner is not None:
             await self._runner.stop()
         await self._parts.vectors.close()
+        await self._parts.keywords.close()
         await self._engine.dispose()

@@ -10,10 +10,12 @@ from cluster.settings import (
     LanguageSettings,
     MaintenanceSettings,
     RunnerSettings,
+    SearchSettings,
     SpeechSettings,
     VoiceSettings,
 )
 from db.engine import Sessions
+from db.keywords.port import KeywordStore
 from db.models import MediaFile, Task
 from db.objects.port import ObjectStore
 from db.vectors.port import VectorStore
@@ -40,6 +42,7 @@ class RunnerParts:
     sessions: Sessions
     objects: ObjectStore
     vectors: VectorStore
+    keywords: KeywordStore
     ports: Ports
     models: Models
     settings: RunnerSettings
@@ -51,6 +54,7 @@ class RunnerParts:
     maintenance: MaintenanceSettings
     downloads: DownloadParts
     language: LanguageParts
+    search: SearchSettings
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ from pipelines.job import Job
 from pipelines.language.identification import Identification
 from pipelines.language.summarization import Summarization
 from pipelines.language.topic_extraction import TopicExtraction
+from pipelines.search.rebuilding import Rebuilding
 from pipelines.speakers.enrol import Enrolling
 from pipelines.speakers.grouping import GroupingWork
 from pipelines.speakers.reembed import Reembedding
@@ -51,6 +52,10 @@ async def _topic_extraction(job: Job) -> None:
     await TopicExtraction(job).run()
 
 
+async def _search_index(job: Job) -> None:
+    await Rebuilding(job).run()
+
+
 WORK: Mapping[TaskKind, Begin] = {
     TaskKind.transcription: _transcription,
     TaskKind.download: _download,
@@ -62,5 +67,6 @@ WORK: Mapping[TaskKind, Begin] = {
     TaskKind.summarization: _summarization,
     TaskKind.speaker_identification: _speaker_identification,
     TaskKind.topic_extraction: _topic_extraction,
+    TaskKind.search_index: _search_index,
 }
 """Every kind there is."""

@@ -76,6 +76,11 @@ STAGE_MESSAGES = {
     "reading": "Reading the transcript.",
     "merging": "Putting the notes of its sections together.",
     "writing": "Writing the summary.",
+    "index_words": "Filling the index of words.",
+    "index_meaning": "Embedding passages.",
+    "compare": "Comparing the stores of search with what is said.",
+    "mend_words": "Mending the index of words.",
+    "mend_meaning": "Embedding what is missing.",
 }
 
 

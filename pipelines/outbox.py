@@ -23,18 +23,28 @@ Handler = Callable[[OutboxEntry], Awaitable[timedelta | None]]
 
 
 async def drain(
-    sessions: Sessions, handlers: Mapping[Destination, Handler], settings: MaintenanceSettings
+    sessions: Sessions,
+    handlers: Mapping[Destination, Handler],
+    settings: MaintenanceSettings,
+    batch: int = BATCH,
 ) -> int:
-    """Do what is due, and say how much that was."""
+    """Do what is due, and say how much that was.
+
+    Args:
+        sessions: where entries are.
+        handlers: who does them, by destination.
+        settings: pauses after failures.
+        batch: how many are taken at a time: their work together must end within the lease.
+    """
     count = 0
     for destination, handler in handlers.items():
         while True:
             async with session_scope(sessions) as session:
-                entries = await outbox.take(session, destination, BATCH, LEASE)
+                entries = await outbox.take(session, destination, batch, LEASE)
             for entry in entries:
                 await _work(sessions, handler, entry, settings)
             count += len(entries)
-            if len(entries) < BATCH:
+            if len(entries) < batch:
                 break
     return count
 

@@ -15,6 +15,7 @@ from pipelines import queue, task_state
 from pipelines.language import enrichment
 from pipelines.lines import word_rows
 from pipelines.queue import Claim
+from pipelines.search import notes as search_notes
 from pipelines.speakers import handover, notes
 from pipelines.speakers.notes import About
 from pipelines.stages.base import Models, Recording
@@ -71,6 +72,7 @@ async def publish(
         )
         .execution_options(synchronize_session=False)
     )
+    await search_notes.note_files(session, task.user_id, [file_id], spoken=True)
     if any(segment.text.strip() for segment in recording.segments):
         await enrichment.after(session, task, language)
 

@@ -12,6 +12,7 @@ from db.queries import downloads, events, media_files, tasks
 from pipelines import leftovers, notices, queue
 from pipelines.errors import FileBusy
 from pipelines.language.kinds import KINDS as LANGUAGE
+from pipelines.search import notes as search_notes
 from pipelines.speakers import notes
 
 
@@ -49,6 +50,7 @@ async def remove(session: AsyncSession, file: MediaFile, *, force: bool = False)
     await leftovers.note(session, remains.prefix, after=after)
     await downloads.outlive(session, file.id)
     await media_files.remove(session, file.id)
+    await search_notes.note_files(session, file.user_id, [file.id], spoken=True)
     await events.append(
         session,
         file.user_id,

@@ -10,19 +10,28 @@ from typing import Any
 import structlog
 
 from db.engine import session_scope
+from db.errors import StoreError
 from db.models import Destination, TaskKind, TaskState
 from db.notify import CANCEL, OUTBOX, TASKS, listening
 from pipelines import leftovers, maintenance, outbox, queue, retention
 from pipelines.attempt import Attempt, Interruption
 from pipelines.job import RunnerParts, Shared
 from pipelines.language.kinds import KINDS as LANGUAGE
+from pipelines.outbox import Handler
 from pipelines.queue import Claim
+from pipelines.search import keeping, rebuilding
+from pipelines.search.keywords import KeywordKeeper
+from pipelines.search.vectors import PassageKeeper
 from pipelines.speakers import sync
 
 log = structlog.get_logger(__name__)
 
 SPEECH = frozenset(TaskKind) - LANGUAGE
-"""Tasks about recordings and voices."""
+"""Tasks about recordings and voices, and search over them."""
+KEYWORD_BATCH = 10
+PASSAGE_BATCH = 1
+"""Files that are taken from the outbox at a time: the passages of long ones take minutes, and what
+a runner that dies has taken waits for the end of its lease."""
 
 
 class Runner:
@@ -36,7 +45,7 @@ class Runner:
         self._running: dict[Claim, Attempt] = {}
         self._wake = asyncio.Event()
         self._cancelled = asyncio.Event()
-        self._noted = asyncio.Event()
+        self._noted = {destination: asyncio.Event() for destination in Destination}
         self._shared = Shared.of(parts.settings, parts.language.settings)
         self._loops: list[asyncio.Task[None]] = []
         self._beaten_at = time.monotonic()
@@ -54,6 +63,9 @@ class Runner:
             self._listen_forever,
             self._sweep_objects_forever,
             self._keep_vectors_forever,
+            self._keep_keywords_forever,
+            self._keep_passages_forever,
+            self._drop_abandoned_forever,
             self._maintain_forever,
         )
         self._loops = [
@@ -132,7 +144,11 @@ class Runner:
         def told(payload: str) -> None:
             (self._cancelled if payload == CANCEL else self._wake).set()
 
-        channels = {TASKS: told, OUTBOX: lambda _: self._noted.set()}
+        def noted(_: str) -> None:
+            for event in self._noted.values():
+                event.set()
+
+        channels = {TASKS: told, OUTBOX: noted}
         async with listening(self._parts.database_url, channels) as connection:
             gone = asyncio.Event()
             connection.add_termination_listener(lambda _: gone.set())
@@ -168,16 +184,42 @@ class Runner:
             await outbox.drain(parts.sessions, handlers, settings)
             await asyncio.sleep(settings.outbox_poll_seconds)
 
-    # A loop of its own: while one store is away, the other one's work goes on.
     async def _keep_vectors_forever(self) -> None:
-        parts, settings = self._parts, self._parts.maintenance
-        handlers = {Destination.vectors: sync.keeper(parts.sessions, parts.vectors, parts.voices)}
+        parts = self._parts
+        voices = sync.keeper(parts.sessions, parts.vectors, parts.voices)
+        await self._keep_forever(Destination.vectors, voices, outbox.BATCH)
+
+    async def _keep_keywords_forever(self) -> None:
+        parts = self._parts
+        keeper = KeywordKeeper(parts.sessions, parts.keywords, parts.search)
+        await self._keep_forever(Destination.keywords, keeping.handler(keeper), KEYWORD_BATCH)
+
+    async def _keep_passages_forever(self) -> None:
+        parts = self._parts
+        embedder = parts.ports.text_embedder
+        keeper = PassageKeeper(parts.sessions, parts.vectors, embedder, parts.search)
+        await self._keep_forever(Destination.passages, keeping.handler(keeper), PASSAGE_BATCH)
+
+    # A loop for each: while one store is away, or has much to do, the others' work goes on.
+    async def _keep_forever(self, destination: Destination, work: Handler, batch: int) -> None:
+        sessions, settings = self._parts.sessions, self._parts.maintenance
+        noted = self._noted[destination]
         while True:
-            self._noted.clear()
-            await outbox.drain(parts.sessions, handlers, settings)
+            noted.clear()
+            await outbox.drain(sessions, {destination: work}, settings, batch)
             with suppress(TimeoutError):
                 async with asyncio.timeout(settings.outbox_poll_seconds):
-                    await self._noted.wait()
+                    await noted.wait()
+
+    async def _drop_abandoned_forever(self) -> None:
+        parts = self._parts
+        keeper = KeywordKeeper(parts.sessions, parts.keywords, parts.search)
+        while True:
+            try:
+                await rebuilding.drop_abandoned(keeper)
+            except StoreError as error:
+                log.warning("an index may be left over", error=str(error))
+            await asyncio.sleep(parts.maintenance.interval_seconds)
 
     async def _maintain_forever(self) -> None:
         settings = self._parts.maintenance

@@ -23,6 +23,7 @@ from db.queries.edits import EditAction
 from pipelines import leftovers
 from pipelines.language import forgetting
 from pipelines.notices import Notice, speakers_updated
+from pipelines.search import notes as search_notes
 from pipelines.speakers import notes, people
 from pipelines.speakers.kept_voiceprints import VOICEPRINTS
 from pipelines.speakers.notes import About
@@ -91,6 +92,7 @@ async def forget_person(
     await profiles.remove(session, user_id, profile_id)
     await notes.note(session, About.profile, profile_id, user_id)
     await forgetting.begin_anew(session, at_work)
+    await search_notes.note_files(session, user_id, files, spoken=False)
     told = speakers_updated(None, ERASED, files)
     await events.append(session, user_id, Notice.speakers_updated, told)
     return Forgotten(len(held), len(files), len(clips), mentions, checkpoints, derived, objects)

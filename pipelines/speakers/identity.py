@@ -14,6 +14,7 @@ from db.queries.among import one_of
 from db.queries.edits import EditAction
 from pipelines.errors import SpeakerRefused
 from pipelines.notices import Notice, speakers_updated
+from pipelines.search import notes as search_notes
 from pipelines.speakers import notes
 from pipelines.speakers.notes import About
 
@@ -102,6 +103,8 @@ async def change(
             speaker.cluster_id = speaker.cluster_similarity = None
     await session.flush()
     await notes.note_all(session, [(About.profile, each) for each in profiles], user_id)
+    called = {speaker.media_file_id for speaker, _ in renamed}
+    await search_notes.note_files(session, user_id, called, spoken=False)
     files = sorted({speaker.media_file_id for speaker, _ in changed})
     told = speakers_updated(entry.id, action, files)
     await events.append(session, user_id, Notice.speakers_updated, told)

@@ -12,9 +12,9 @@ from db.engine import Sessions, session_scope
 from db.queries import speaker_points
 from db.queries.speaker_points import PointRow
 from db.vectors.port import VectorStore
+from pipelines.spaces import is_voice_space, voice_space
 from pipelines.speakers import notes
 from pipelines.speakers.notes import About
-from pipelines.speakers.spaces import is_voice_space, space_of
 
 BATCH = 1000
 """Points that are looked up at a time."""
@@ -65,7 +65,7 @@ async def _known(
     """Rows that points of this space stand for: they have a voiceprint of its model."""
     async with session_scope(sessions) as session:
         rows = await speaker_points.rows_of(session, user_id, ids)
-    return {row.id: row for row in rows if space_of(row.model, row.dimension).name == space}
+    return {row.id: row for row in rows if voice_space(row.model, row.dimension).name == space}
 
 
 async def _note_revived(

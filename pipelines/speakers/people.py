@@ -10,6 +10,7 @@ from db.objects.keys import profile_prefix
 from db.queries import enrolments, events, profile_voices, profiles, speakers
 from pipelines import leftovers
 from pipelines.notices import Notice, speakers_updated
+from pipelines.search import notes as search_notes
 from pipelines.speakers import notes
 from pipelines.speakers.notes import About
 
@@ -34,6 +35,7 @@ async def change(
     name = changes.get("name", before.name)
     if name != before.name:
         files = await profile_voices.give(session, user_id, profile_id, profile_id, name)
+        await search_notes.note_files(session, user_id, files, spoken=False)
         await _tell(session, user_id, RENAMED, files)
 
 
@@ -58,6 +60,7 @@ async def merge(
     both = [(About.profile, each) for each in (profile_id, target_id)]
     await notes.note_all(session, both, user_id)
     await profiles.remove(session, user_id, profile_id)
+    await search_notes.note_files(session, user_id, files, spoken=False)
     await _tell(session, user_id, MERGED, files)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from db.queries.voiceprints import Voiceprint
 from db.vectors.port import Point, Space, Values
-from pipelines.speakers.spaces import space_of
+from pipelines.spaces import voice_space
 from serving.voiceprints import unit_rows
 
 MEDIA_FILE = "media_file_id"
@@ -41,7 +41,7 @@ def by_space(voices: Iterable[Voiceprint]) -> Mapping[Space, Sequence[Voiceprint
     """Voiceprints that can be compared with each other, in their order."""
     spaces: dict[Space, list[Voiceprint]] = {}
     for voice in voices:
-        spaces.setdefault(space_of(voice.model, len(voice.embedding)), []).append(voice)
+        spaces.setdefault(voice_space(voice.model, len(voice.embedding)), []).append(voice)
     return spaces
 
 

@@ -14,8 +14,8 @@ from db.models import Destination
 from db.notify import OUTBOX, notify
 from db.queries import outbox, voice_points
 from db.vectors.port import VectorStore
+from pipelines.spaces import is_voice_space, voice_space
 from pipelines.speakers.notes import About
-from pipelines.speakers.spaces import is_voice_space, space_of
 
 BATCH = 5_000
 """Ids of points that are looked up in the rows at a time."""
@@ -97,7 +97,9 @@ async def _rows(sessions: Sessions, settings: VoiceSettings) -> Mapping[str, int
     """How many voiceprints belong to each space."""
     async with session_scope(sessions) as session:
         counted = await voice_points.counted(session, settings.min_clean_seconds)
-    return {space_of(model.name, model.dimension).name: number for model, number in counted.items()}
+    return {
+        voice_space(model.name, model.dimension).name: number for model, number in counted.items()
+    }
 
 
 async def _batches(store: VectorStore, space: str) -> AsyncIterator[list[uuid.UUID]]:
@@ -123,6 +125,6 @@ async def _orphans(
     here = {
         one
         for one, models in found.items()
-        if any(space_of(model.name, model.dimension).name == space for model in models)
+        if any(voice_space(model.name, model.dimension).name == space for model in models)
     }
     return [one for one in ids if one not in here]

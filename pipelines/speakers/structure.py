@@ -17,6 +17,7 @@ from db.queries import edits, events, profiles, speaker_rulings, speaker_structu
 from db.queries.edits import EditAction
 from pipelines.errors import SpeakerRefused
 from pipelines.notices import Notice, speakers_updated, transcript_updated
+from pipelines.search import notes as search_notes
 from pipelines.speakers import erasure, identity, notes, requests, turns
 from pipelines.speakers.identity import Identity
 from pipelines.speakers.notes import About
@@ -209,6 +210,7 @@ async def _changed(
     await notes.note(session, About.file, transcript.media_file_id, owner)
     for profile_id in sorted({one.profile_id for one in voices if one.profile_id is not None}):
         await notes.note(session, About.profile, profile_id, owner)
+    await search_notes.note_files(session, owner, [transcript.media_file_id], spoken=True)
 
 
 async def _tell(

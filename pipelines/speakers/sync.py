@@ -19,9 +19,9 @@ from db.queries import speakers, voiceprints
 from db.queries.voiceprints import Voiceprint
 from db.vectors.port import Point, VectorStore
 from pipelines.outbox import Handler
+from pipelines.spaces import is_voice_space
 from pipelines.speakers import accepting, centroids, matching, points
 from pipelines.speakers.notes import About
-from pipelines.speakers.spaces import is_voice_space
 
 
 def keeper(sessions: Sessions, store: VectorStore, settings: VoiceSettings) -> Handler:
