@@ -1,7 +1,7 @@
 """The ingress on Ray Serve: deployment `Api`, whose replicas make the application themselves."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -15,13 +15,15 @@ from api.dependencies import Services
 from api.factory import create_app
 from cluster import logs
 from cluster.resources import Role, deployment_options
-from cluster.settings import MediaSettings, Settings
+from cluster.settings import MediaSettings, SearchSettings, Settings
 from db.engine import create_engine, create_sessions
 from db.guards import create_guard_engine
+from db.keywords.create import create_keyword_store
 from db.objects.s3 import S3Objects
 from db.vectors.create import create_vector_store
 from pipelines.local_model import ServedLanguageModel
 from serving import client
+from serving.ports import TextEmbeddings
 from serving.speech import MediaProbe, MediaSource, MuxRequest
 
 HEALTH_TIMEOUT_SECONDS = 4.0
@@ -35,8 +37,9 @@ MUX_SLACK_SECONDS = 600.0
 class SpeechPlane:
     """The speech deployments, looked up when first asked for: they may start after this one."""
 
-    def __init__(self, media: MediaSettings) -> None:
+    def __init__(self, media: MediaSettings, search: SearchSettings) -> None:
         self._mux_seconds = media.mux_seconds + MUX_SLACK_SECONDS
+        self._embed_seconds = search.query_seconds
         self._handles: Mapping[str, client.Handle] | None = None
 
     async def _found(self) -> Mapping[str, client.Handle]:
@@ -57,6 +60,11 @@ class SpeechPlane:
         ports = client.create_ports(await self._found(), self._mux_seconds)
         return await ports.preparer.mux(request)
 
+    async def embed(self, texts: Sequence[str]) -> TextEmbeddings:
+        """Vectors of what somebody looks for, who does not wait long."""
+        ports = client.create_ports(await self._found(), self._embed_seconds)
+        return await ports.text_embedder.embed(texts)
+
     async def health(self) -> Mapping[str, Mapping[str, Any]]:
         """Each deployment's own answer."""
         return await client.health(await self._found(), HEALTH_TIMEOUT_SECONDS)
@@ -70,7 +78,7 @@ def replica_app() -> FastAPI:
         raise ValueError("DATABASE_URL is not set: start with `rayscribe up`, or name a server")
     engine = create_engine(settings.database)
     guard_engine = create_guard_engine(settings.database)
-    speech = SpeechPlane(settings.media)
+    speech = SpeechPlane(settings.media, settings.search)
     sessions = create_sessions(engine)
     services = Services(
         api=settings.api,
@@ -84,9 +92,11 @@ def replica_app() -> FastAPI:
         search=settings.search,
         voices=settings.voices,
         vectors=create_vector_store(settings.search, sessions),
+        keywords=create_keyword_store(settings.search, sessions),
         data_dir=settings.paths.data_dir,
         objects=S3Objects(settings.objects),
         prober=speech,
+        text_embedder=speech,
         health=speech.health,
         egress=settings.egress,
         download=settings.download,
@@ -101,6 +111,7 @@ def replica_app() -> FastAPI:
         yield
         await services.hub.close()
         await services.vectors.close()
+        await services.keywords.close()
         await engine.dispose()
         await guard_engine.dispose()
 

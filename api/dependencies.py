@@ -35,6 +35,7 @@ from cluster.settings import (
     VoiceSettings,
 )
 from db.engine import Sessions, session_scope
+from db.keywords.port import KeywordStore
 from db.models import Role, User
 from db.objects.port import ObjectStore
 from db.queries import users
@@ -42,6 +43,7 @@ from db.vectors.port import VectorStore
 from pipelines.intake import MediaProber
 from pipelines.language import parts
 from pipelines.slots import FairSlots
+from serving.ports import TextEmbedder
 from serving.speech import MuxRequest
 
 HealthProbe = Callable[[], Awaitable[Mapping[str, Mapping[str, Any]]]]
@@ -108,10 +110,12 @@ class Services:
     search: SearchSettings
     voices: VoiceSettings
     vectors: VectorStore
+    keywords: KeywordStore
     data_dir: Path
     """Whose disk administrators are told about."""
     objects: ObjectStore
     prober: MediaTools
+    text_embedder: TextEmbedder
     health: HealthProbe
     egress: EgressSettings
     download: DownloadSettings

@@ -35,6 +35,8 @@ from api.llm_settings import trial_routes as llm_trial_routes
 from api.metrics import Measured
 from api.prompts import routes as prompt_routes
 from api.request_context import LastResort, RequestId
+from api.search import index_routes as search_index_routes
+from api.search import routes as search_routes
 from api.speaker_clusters import edit_routes as speaker_cluster_edit_routes
 from api.speaker_clusters import routes as speaker_cluster_routes
 from api.speaker_profiles import collection_routes as speaker_collection_routes
@@ -100,6 +102,8 @@ ROUTERS = (
     llm_settings_routes.router,
     llm_trial_routes.router,
     prompt_routes.router,
+    search_routes.router,
+    search_index_routes.router,
     summary_search_routes.router,
     topic_routes.router,
     prediction_routes.router,

@@ -5,7 +5,6 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal
 
-import httpx
 import structlog
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -27,14 +26,13 @@ logger = structlog.get_logger(__name__)
 router = APIRouter(tags=["health"])
 
 Status = Literal["up", "down"]
-PartStatus = Literal["up", "down", "not_configured"]
 
 
 class PartHealth(BaseModel):
     """One part: whether it answered, and in how many seconds."""
 
-    status: PartStatus
-    """`not_configured`: there is no such part here, and nothing that needs it."""
+    status: Status
+    """Whether it answered."""
     seconds: float
     """How long the answer took."""
     adapter: str | None = None
@@ -58,7 +56,7 @@ class Health(BaseModel):
                 "database": {"status": "up", "seconds": 0.002},
                 "objects": {"status": "up", "seconds": 0.004},
                 "vectors": {"status": "up", "seconds": 0.003, "adapter": "pgvector"},
-                "keywords": {"status": "up", "seconds": 0.003, "adapter": "postgres"},
+                "keywords": {"status": "up", "seconds": 0.003, "adapter": "postgresql"},
                 "transcriber": {"status": "up", "seconds": 0.011},
             },
         }
@@ -76,7 +74,7 @@ async def _database(services: Services) -> None:
 async def _ask(name: str, question: Callable[[], Awaitable[Any]]) -> tuple[PartHealth, Any]:
     """Ask a part. Why it is down is for the log: the text may name hosts."""
     started = time.monotonic()
-    status: PartStatus = "up"
+    status: Status = "up"
     answer = None
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS):
@@ -107,44 +105,16 @@ async def _speech(services: Services) -> dict[str, PartHealth]:
     return {"ray": cluster, **deployments}
 
 
-def _server(url: str, path: str) -> Callable[[], Awaitable[None]]:
-    """The question whether a server lives; what it answers besides its status does not matter."""
-
-    async def ask() -> None:
-        # No proxy of the environment: a store is reached directly or not at all.
-        async with httpx.AsyncClient(trust_env=False, timeout=TIMEOUT_SECONDS) as client:
-            (await client.get(f"{url.rstrip('/')}{path}")).raise_for_status()
-
-    return ask
-
-
-async def _has_extension(services: Services, name: str) -> bool:
-    """Whether PostgreSQL has an extension, or could install it."""
-    found = text("SELECT 1 FROM pg_available_extensions WHERE name = :name")
-    async with session_scope(services.sessions) as session:
-        return await session.scalar(found, {"name": name}) is not None
-
-
 async def _part(adapter: str, question: Callable[[], Awaitable[Any]]) -> PartHealth:
-    answered, answer = await _ask(adapter, question)
-    missing = answered.status == "up" and answer is False
-    return answered.model_copy(
-        update={"adapter": adapter, **({"status": "not_configured"} if missing else {})}
-    )
+    answered, _ = await _ask(adapter, question)
+    return answered.model_copy(update={"adapter": adapter})
 
 
 async def _search(services: Services) -> dict[str, PartHealth]:
-    """Vectors, and keywords: an own server where its address is set, else PostgreSQL.
-
-    Nothing is kept in keywords yet: they come with search. Until then what is asked is whether they
-    could be used.
-    """
-    meili = services.search.meili_url
+    """Vectors, and keywords: an own server where its address is set, else PostgreSQL."""
     vectors, keywords = await asyncio.gather(
         _part(services.vectors.adapter, services.vectors.ready),
-        _part("meilisearch", _server(meili, "/health"))
-        if meili
-        else _part("postgres", lambda: _has_extension(services, "pg_trgm")),
+        _part(services.keywords.adapter, services.keywords.ready),
     )
     return {"vectors": vectors, "keywords": keywords}
 
@@ -166,8 +136,8 @@ async def health(services: App, response: Response) -> Health:
     """Asks every store, Ray and every speech deployment, at once, now.
 
     `vectors` and `keywords` are PostgreSQL unless `QDRANT_URL` or `MEILI_URL` names a server.
-    Voiceprints are in `vectors`: while it is down, new voices are not compared with others, and are
-    afterwards. `keywords` is looked at already, and used when search comes.
+    While one of them is down, searches say that they are without it; what is new is found
+    afterwards. Voiceprints are in `vectors` too: new voices are compared with others afterwards.
     """
     stores, search, speech = await asyncio.gather(
         _stores(services), _search(services), _speech(services)

@@ -20,6 +20,7 @@ TAGS = {
     "speaker profiles": "People across files: profiles, their collections, clips of voices.",
     "comments": "Remarks on files and on moments of them.",
     "speaker clusters": "Groups of voices without a name.",
+    "search": "Search in what was said, by words and by meaning.",
     "language models": "Which language model works for a user, and whether it answers.",
     "summarization": "Summaries, names and topics by language models, and searches in summaries.",
     "prompts": "What language models are asked for summaries.",

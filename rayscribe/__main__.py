@@ -9,6 +9,7 @@ from rayscribe.logs import logs
 from rayscribe.migrate import migrate
 from rayscribe.models import models
 from rayscribe.reset import reset
+from rayscribe.search import search
 from rayscribe.status import status
 from rayscribe.transcribe import transcribe
 from rayscribe.up import up
@@ -23,6 +24,7 @@ COMMANDS = (
     create_user,
     migrate,
     vectors,
+    search,
     voiceprints,
     inspect,
     models,

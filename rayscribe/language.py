@@ -21,7 +21,7 @@ from cluster.settings import Profile, Settings
 from serving import catalogue
 from serving.errors import ModelUnavailable
 from serving.language_arguments import FAKE, defaults
-from serving.model_entries import Role
+from serving.model_kinds import Role
 
 WITHOUT = "summaries and the like report not_configured"
 READY_SECONDS = 900.0

@@ -10,11 +10,19 @@ from rich.table import Table
 
 from cluster.embedded.environment import resolve_profile
 from cluster.embedded.errors import EmbeddedError
-from cluster.settings import LanguageSettings, PathSettings, Profile, Settings, SpeechSettings
+from cluster.settings import (
+    LanguageSettings,
+    PathSettings,
+    Profile,
+    SearchSettings,
+    Settings,
+    SpeechSettings,
+)
 from serving import language_arguments
 from serving.catalogue import choose, chosen, find, is_present
 from serving.errors import ModelUnavailable
-from serving.model_entries import MODELS, Model, Role
+from serving.model_entries import MODELS
+from serving.model_kinds import Model, Role
 from serving.weights import fetch
 
 NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
@@ -71,7 +79,7 @@ def check_weights(settings: Settings) -> str:
         return "fake engines: no weights, and no real transcripts"
     has_gpu = resolve_profile(speech.profile) is Profile.gpu
     try:
-        choice = choose(speech, model_dir, has_gpu=has_gpu)
+        choice = choose(speech, model_dir, has_gpu, settings.search.model)
         missing = [model.name for model in chosen(choice) if not is_present(model, model_dir)]
     except ModelUnavailable as error:
         raise EmbeddedError(error.message) from error
@@ -80,13 +88,14 @@ def check_weights(settings: Settings) -> str:
             f"weights are missing in {model_dir}: {', '.join(missing)}; "
             "fetch them with `rayscribe models --fetch`"
         )
-    return f"{choice.whisper}, {choice.alignment}, {choice.diarization}"
+    return f"{choice.whisper}, {choice.alignment}, {choice.diarization}, {choice.text_embedding}"
 
 
 def _wanted(names: list[str] | None, speech: SpeechSettings, model_dir: Path) -> list[Model]:
     """Find the models of these names, in any role; without names, those that are in use."""
     if not names:
-        return chosen(choose(speech, model_dir, has_gpu=NVIDIA_DRIVER.exists()))
+        on_gpu = NVIDIA_DRIVER.exists()
+        return chosen(choose(speech, model_dir, on_gpu, SearchSettings().model))
     return [_find_in_any_role(name) for name in names]
 
 

@@ -20,6 +20,7 @@ from api.listing import ListedFile, page_of_files
 from api.openapi import SIGNED_IN_TYPES, errors, owned_errors
 from api.pagination import Page, Paging
 from db.queries import collections
+from pipelines.search import notes as search_notes
 
 router = APIRouter(prefix="/api/collections", tags=["collections"], route_class=EnvelopeRoute)
 
@@ -87,7 +88,8 @@ async def change_collection(
 )
 async def delete_collection(session: Session, user: CurrentUser, collection_id: uuid.UUID) -> None:
     """Deletes the collection; the files that were in it stay."""
-    await collections.remove(session, user.id, collection_id)
+    files = await collections.remove(session, user.id, collection_id)
+    await search_notes.note_files(session, user.id, files, spoken=False)
 
 
 @router.get(
@@ -122,6 +124,7 @@ async def put_media(
     """Up to 1000 files; where one of them is not yours, none is put in. Again changes nothing."""
     await collections.require(session, user.id, collection_id, lock=True)
     added = await collections.put_in(session, user.id, collection_id, set(wanted.file_ids))
+    await search_notes.note_files(session, user.id, wanted.file_ids, spoken=False)
     _, count = await collections.get(session, user.id, collection_id)
     return MediaChanged(changed=added, media_count=count)
 
@@ -139,5 +142,6 @@ async def remove_media(
     """Up to 1000 files; where one of them is not yours, none is taken out. The files stay."""
     await collections.require(session, user.id, collection_id, lock=True)
     removed = await collections.take_out(session, user.id, collection_id, set(wanted.file_ids))
+    await search_notes.note_files(session, user.id, wanted.file_ids, spoken=False)
     _, count = await collections.get(session, user.id, collection_id)
     return MediaChanged(changed=removed, media_count=count)

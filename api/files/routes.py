@@ -20,6 +20,7 @@ from api.waiting import task_answer
 from db.models import MediaFile
 from db.queries import events, file_facets, media_files, reading, tasks
 from pipelines import notices
+from pipelines.search import notes as search_notes
 
 router = APIRouter(prefix="/api/files", tags=["files"], route_class=EnvelopeRoute)
 
@@ -84,6 +85,7 @@ async def update_file(
         file = await media_files.describe(session, user.id, file_id, changes)
     detail = await _detail(session, file)
     if changes:
+        await search_notes.note_files(session, user.id, [file_id], spoken=False)
         await events.append(
             session,
             user.id,

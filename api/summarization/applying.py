@@ -24,6 +24,7 @@ from db.queries import (
     topic_suggestions,
 )
 from pipelines.notices import Notice, file_facts
+from pipelines.search import notes as search_notes
 
 TAG: TypeAdapter[str] = TypeAdapter(TagName)
 COLLECTION: TypeAdapter[str] = TypeAdapter(CollectionTitle)
@@ -61,6 +62,7 @@ async def applied(
         tags=labels.get(file.id, ()),
         collections=[CollectionName.model_validate(one) for one in into.get(file.id, ())],
     )
+    await search_notes.note_files(session, user_id, [file.id], spoken=False)
     await events.append(
         session, user_id, Notice.file_updated, file_facts(file), media_file_id=file.id
     )

@@ -14,6 +14,7 @@ from api.tags.schemas import TagIn, TagOut, TagsRemoved, TagWithCount
 from db.models import MediaFile, Tag
 from db.queries import events, media_files, tags
 from pipelines.notices import Notice, file_facts
+from pipelines.search import notes as search_notes
 
 router = APIRouter(prefix="/api/tags", tags=["tags"], route_class=EnvelopeRoute)
 
@@ -27,7 +28,8 @@ def _counted(tag: Tag, usage_count: int) -> TagWithCount:
 
 
 async def _tell(session: AsyncSession, file: MediaFile) -> None:
-    """Let the owner's clients know; the transaction's last statement."""
+    """Let search and the owner's clients know; the transaction's last statements."""
+    await search_notes.note_files(session, file.user_id, [file.id], spoken=False)
     await events.append(
         session, file.user_id, Notice.file_updated, file_facts(file), media_file_id=file.id
     )
@@ -85,13 +87,16 @@ async def rename_tag(
 
     Where you have another tag of that name, this is refused: two tags are not made one by accident.
     """
-    return _counted(*await tags.rename(session, user.id, tag_id, wanted.name))
+    renamed = await tags.rename(session, user.id, tag_id, wanted.name)
+    await search_notes.note_files(session, user.id, tags.files(tag_id), spoken=False)
+    return _counted(*renamed)
 
 
 @router.delete("/{tag_id}", status_code=204, summary="Delete a tag", responses=owned_errors())
 async def delete_tag(session: Session, user: CurrentUser, tag_id: uuid.UUID) -> None:
     """Deletes a tag, also from the files that have it."""
-    await tags.remove(session, user.id, tag_id)
+    had_it = await tags.remove(session, user.id, tag_id)
+    await search_notes.note_files(session, user.id, had_it, spoken=False)
 
 
 @router.post(

@@ -22,6 +22,7 @@ from pipelines.editing import Line
 from pipelines.errors import EditRefused, SpeakerRefused
 from pipelines.lines import line_of, note_of, noted_line, values_of
 from pipelines.notices import Notice, transcript_updated
+from pipelines.search import notes as search_notes
 from pipelines.speakers import notes
 from pipelines.speakers.notes import About
 from pipelines.speakers.structure import next_label
@@ -228,6 +229,7 @@ async def _apply(held: Held, change: Change) -> EditOut:
     stay = [line.id for line in change.after]
     answer = await _answer(held, edit.id, stay, [i for i in change.indexes if i not in stay])
     answer.version = version
+    await search_notes.note_files(session, held.user_id, [held.file.id], spoken=True)
     told = transcript_updated(held.file.id, version, change.action)
     await events.append(
         session, held.user_id, Notice.transcript_updated, told, media_file_id=held.file.id

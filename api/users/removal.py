@@ -14,6 +14,7 @@ from db.objects.keys import media_prefix, prefixes_of_user
 from db.queries import refresh_tokens, tasks, users
 from db.queries.audit import Action
 from pipelines import leftovers, queue
+from pipelines.search import notes as search_notes
 from pipelines.speakers import notes
 from pipelines.speakers.notes import About
 
@@ -48,6 +49,7 @@ async def remove(services: Services, admin: User, user_id: uuid.UUID, caller: Ca
             write_down(session, Action.user_deleted, admin, user_id, caller, **details)
             await notes.note(session, About.user, user_id, user_id)
             await users.remove(session, user_id)
+            await search_notes.note_user_gone(session, user_id)
     for prefix in prefixes_of_user(user_id):
         await leftovers.remove_now(services.sessions, services.objects, prefix, forget_it=False)
 
@@ -77,6 +79,7 @@ async def _drop_files(session: AsyncSession, user_id: uuid.UUID) -> int:
     gone = await users.locked_files(session, user_id, FILES_AT_ONCE)
     await notes.note_going(session, user_id, gone)
     await users.remove_files(session, gone)
+    await search_notes.note_files(session, user_id, gone, spoken=True)
     for file_id in gone:
         await leftovers.note(session, media_prefix(user_id, file_id))
     return len(gone)
