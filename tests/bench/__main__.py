@@ -15,6 +15,9 @@ NAMES = (
     "voiceprints",
     "summaries",
     "language_model",
+    "retrieval",
+    "search_scale",
+    "text_embedding",
 )
 
 

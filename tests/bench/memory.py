@@ -35,6 +35,7 @@ NAMES = {
     "ServeReplica:pipelines:SpeakerSegmenter": "SpeakerSegmenter",
     "ServeReplica:pipelines:SpeakerEmbedder": "SpeakerEmbedder",
     "ServeReplica:pipelines:SpeakerClusterer": "SpeakerClusterer",
+    "ServeReplica:pipelines:TextEmbedder": "TextEmbedder",
 }
 SAMPLE_SECONDS = 0.5
 

@@ -6,7 +6,7 @@ from typing import Any
 from serving import catalogue
 from serving.arguments import SpeechArguments
 from serving.engines import pyannote_model
-from serving.model_entries import Role
+from serving.model_kinds import Role
 from tests.models.recordings import decoded
 
 

@@ -33,7 +33,9 @@ from cluster.egress import Resolve
 from cluster.settings import DatabaseSettings
 from db.engine import create_engine, create_sessions, session_scope
 from db.guards import create_guard_engine
+from db.keywords.postgres import PostgresKeywordStore
 from db.models import Role, User
+from db.vectors.pgvector import PgVectorStore
 from tests.fixtures.http import served
 from tests.fixtures.world import furnish
 
@@ -93,7 +95,14 @@ def opened(services: Services, recording: bytes) -> Iterator[Door]:
     async def serve() -> None:
         database = DatabaseSettings(url=SecretStr(services.database_url))
         engine, guards = create_engine(database), create_guard_engine(database)
-        ours = replace(services, sessions=create_sessions(engine), guards=create_sessions(guards))
+        sessions = create_sessions(engine)
+        ours = replace(
+            services,
+            sessions=sessions,
+            guards=create_sessions(guards),
+            vectors=PgVectorStore(sessions),
+            keywords=PostgresKeywordStore(sessions),
+        )
         token, ids = await administrator(ours, recording)
         async with served(create_app(ours)) as port:
             door.append(Door(f"http://127.0.0.1:{port}", token, ids))

@@ -18,7 +18,7 @@ from serving import catalogue
 from serving.engines.voice_activity import VoiceActivityDetector
 from serving.engines.whisper import WhisperEngine, WhisperOptions
 from serving.errors import ModelUnavailable
-from serving.model_entries import Role
+from serving.model_kinds import Role
 from serving.speech import SAMPLE_RATE, Pcm, WindowRequest
 from tests.fixtures import speech
 from tests.fixtures.speech import LIBRIVOX_DIR

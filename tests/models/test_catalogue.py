@@ -6,7 +6,8 @@ import pytest
 
 from cluster.settings import PathSettings
 from serving.catalogue import is_present, location
-from serving.model_entries import MODELS, Library, Model, Wheels
+from serving.model_entries import MODELS
+from serving.model_kinds import Library, Model, Wheels
 from serving.weights import is_right
 from tests.fixtures import speech
 

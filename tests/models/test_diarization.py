@@ -20,7 +20,7 @@ from serving.engines.speaker_segmentation import (
     SpeakerSegmentationOptions,
 )
 from serving.errors import ModelUnavailable
-from serving.model_entries import Role
+from serving.model_kinds import Role
 from serving.ports import Embeddings
 from serving.speech import (
     SAMPLE_RATE,

@@ -53,7 +53,7 @@ def embedded(samples: Pcm, known: Diarization) -> Diarization:
     # Of all ports only the embedder is asked.
     port: Any = InProcessDiarization(None, engines.embedding, None, None)
     context = Context(
-        Ports(*[port] * 6),
+        Ports(*[port] * 7),
         Models("", "", "", 1, "campplus"),
         Audio(samples),
         NothingKept(),

@@ -20,6 +20,7 @@ from pipelines.queue import Claim
 from pipelines.task_state import Failure
 from serving.errors import SpeechUnavailable
 from tests.fixtures.api import connect, part, prepare, send_part, sign_up, upload
+from tests.fixtures.files import objects_noted
 from tests.fixtures.runner import Gate, get, running, with_parts
 from tests.fixtures.speech import sample
 from tests.integration.api.test_files import claimed, transcribed, uploaded
@@ -181,7 +182,7 @@ class TestFiles:
             # Its runner finds out at the next beat, and what it still writes is swept later.
             held = Claim(task.id, task.fence)
             assert await queue.heartbeat(session, [held], RunnerSettings()) == {}
-            [prefix] = await session.scalars(text("SELECT subject FROM outbox"))
+        [prefix] = await objects_noted(sessions)
         assert file_id in prefix
         [event] = await audited(sessions)
         assert (event.action, event.subject_id) == ("file.deleted", file_id)
@@ -192,7 +193,7 @@ class TestFiles:
     ):
         file_id, _ = await uploaded(client, recording)
         assert (await admin.delete(f"{ADMIN}/files/{file_id}")).status_code == 204
-        assert (await keys(objects), await rows(sessions, "outbox")) == ([], 0)
+        assert (await keys(objects), await objects_noted(sessions)) == ([], [])
         again = await admin.delete(f"{ADMIN}/files/{file_id}")
         assert error_type(again) == (404, "not_found")
         assert len(await audited(sessions)) == 1

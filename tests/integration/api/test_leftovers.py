@@ -48,10 +48,11 @@ class Crossing(LocalProber):
 
 
 async def notes(services: Services) -> dict[str, float]:
-    """What is noted, and in how many hours it is due."""
+    """Which objects are noted, and in how many hours they are due."""
     hours = "extract(epoch FROM due_at - now())::float8 / 3600"
     async with session_scope(services.sessions) as session:
-        rows = await session.execute(text(f"SELECT subject, {hours} FROM outbox"))
+        query = f"SELECT subject, {hours} FROM outbox WHERE destination = 'objects'"
+        rows = await session.execute(text(query))
         return dict(rows.all())
 
 

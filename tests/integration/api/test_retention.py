@@ -14,6 +14,7 @@ from db.queries.retention import Rule
 from pipelines import removal, retention
 from pipelines.system_settings import RetentionSettings
 from tests.fixtures.api import upload
+from tests.fixtures.files import objects_noted
 from tests.fixtures.runner import running
 from tests.integration.api.test_admin import admin, audited, owner_of, sweep
 from tests.integration.api.test_files import claimed, transcribed, uploaded
@@ -139,7 +140,7 @@ class TestDeletion:
         for table in ("media_file", "transcript", "segment", "speaker", "task"):
             assert await rows(sessions, table) == 0, table
         await sweep(sessions, objects)
-        assert (await keys(objects), await rows(sessions, "outbox")) == ([], 0)
+        assert (await keys(objects), await objects_noted(sessions)) == ([], [])
         async with session_scope(sessions) as session:
             told = await session.scalars(select(TaskEvent).where(TaskEvent.type == "file_deleted"))
             [event] = told.all()

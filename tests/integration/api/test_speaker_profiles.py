@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from db.engine import session_scope
 from db.models import (
     CannotLink,
+    Destination,
     OutboxEntry,
     ProfileRejection,
     Speaker,
@@ -206,7 +207,8 @@ class TestDeleting:
         assert (row.display_name, row.verified, row.profile_id) == ("Ada", True, None)
         assert error_type(await client.get(f"{PROFILES}/{profile_id}")) == (404, "not_found")
         async with session_scope(sessions) as session:
-            noted = (await session.scalars(select(OutboxEntry.subject))).all()
+            voices = OutboxEntry.destination == Destination.vectors
+            noted = (await session.scalars(select(OutboxEntry.subject).where(voices))).all()
         assert noted == [f"profile/{profile_id}"]
         assert (await last_event(sessions))["action"] == "profile_deleted"
         await made(client, "Ada")

@@ -9,7 +9,7 @@ from cluster.settings import VoiceSettings
 from db.engine import session_scope
 from db.models import NameSource, OutboxEntry, StageResult
 from db.vectors.port import Point
-from pipelines.speakers.spaces import space_of
+from pipelines.spaces import voice_space
 from tests.fixtures.files import stored_files, user_id
 from tests.fixtures.transcripts import read
 from tests.fixtures.voices import (
@@ -436,7 +436,7 @@ async def test_a_voiceprint_is_forgotten(client, sessions):
 async def test_orphaned_points_are_removed_and_others_stay(client, services, sessions, stranger):
     _, [first, second] = await recorded(sessions, client)
     me, them = await user_id(client), await user_id(stranger)
-    space = space_of("fake", 4)
+    space = voice_space("fake", 4)
     await services.vectors.ensure(space)
     mine = [Point(uuid.UUID(one), me, direction(1.0)) for one in (first, second)]
     lost = Point(uuid.uuid4(), me, direction(0.5))

@@ -13,6 +13,7 @@ from db.queries import events
 from pipelines import leftovers, queue
 from pipelines.errors import IllegalTransition
 from pipelines.leftovers import KeptWhile
+from tests.fixtures.files import objects_noted
 from tests.fixtures.runner import (
     SETTINGS,
     Gate,
@@ -127,7 +128,7 @@ async def test_what_a_dead_runner_left_behind_is_swept(sessions, objects, parts)
         async with asyncio.timeout(20):
             while await keys(objects) != [original]:
                 await asyncio.sleep(0.1)
-            while await count(sessions, OutboxEntry):
+            while await objects_noted(sessions):
                 await asyncio.sleep(0.1)
 
 

@@ -13,9 +13,9 @@ from db.engine import Sessions, session_scope
 from db.models import ProfileVoiceprint, Speaker
 from db.vectors.pgvector import PgVectorStore
 from db.vectors.port import Point, Space
+from pipelines.spaces import voice_space
 from pipelines.speakers import resync
 from pipelines.speakers.resync import Comparison
-from pipelines.speakers.spaces import space_of
 from tests.fixtures.voiceprints import (
     MODEL,
     add_file,
@@ -30,7 +30,7 @@ from tests.fixtures.voiceprints import (
 )
 
 DIMENSION = len(axis(0))
-SPACE = space_of(MODEL, DIMENSION)
+SPACE = voice_space(MODEL, DIMENSION)
 SETTINGS = VoiceSettings()
 
 
@@ -98,7 +98,7 @@ async def test_points_of_another_model_are_not_those_of_this_one(sessions, fille
     async with session_scope(sessions) as session:
         await session.execute(update(Speaker).values(embedding_model="newer"))
         await session.execute(update(ProfileVoiceprint).values(embedding_model="newer"))
-    newer = space_of("newer", DIMENSION)
+    newer = voice_space("newer", DIMENSION)
     assert await compared(sessions, filled) == {
         SPACE.name: Comparison(0, 5, 0, 5),
         newer.name: Comparison(5, 0, 5, 0),

