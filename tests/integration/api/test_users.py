@@ -28,6 +28,7 @@ from tests.integration.api.test_uploads import keys
 
 USERS = "/api/users"
 ME = "/api/users/me"
+NOBODY = "0d143664-33d5-4ea5-ad88-2cf4103a401c"
 
 
 @pytest.fixture
@@ -110,7 +111,7 @@ class TestOneself:
             {"role": "admin"},
             {"is_active": True},
             {"is_superuser": True},
-            {"id": str(uuid.uuid4())},
+            {"id": NOBODY},
             {"password": "staple of wrong donkeys"},
             {"password_hash": "x"},
             {"share_weight": 1000},
