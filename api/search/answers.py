@@ -21,6 +21,8 @@ from pipelines.search.suggesting import Suggested
 
 DIGITS = 4
 """Of scores and cosines: nobody compares more of them."""
+MILLISECOND = 3
+"""Digits of seconds, as words of transcripts have them."""
 WHY = {
     Asking.timed_out: "took too long",
     Asking.unavailable: "does not answer",
@@ -75,8 +77,8 @@ def _occurrence(found: Occurrence) -> OccurrenceOut:
     return OccurrenceOut(
         passage_id=found.id,
         passage_index=found.number,
-        start=found.start,
-        end=found.end,
+        start=round(found.start, MILLISECOND),
+        end=round(found.end, MILLISECOND),
         speakers=found.speakers,
         snippet=found.snippet,
         score=round(found.score, DIGITS),

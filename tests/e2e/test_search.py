@@ -60,7 +60,7 @@ def test_a_recording_is_found_by_what_is_said(stack: Stack, tmp_path: Path):
             assert any(
                 place["start"] <= said_at <= place["end"] and "<mark>" in place["snippet"]
                 for place in file["occurrences"]
-            ), file
+            ), (mode, word, said_at, file["occurrences"])
         client.put(f"/api/files/{file_id}", json={"title": "Quarterly zeppelin"})
         until(
             lambda: search(client, "zeppelin", search_mode="keyword"),
