@@ -92,7 +92,7 @@ class Bench:
                 f"{len(content.major_topics)} / {len(content.action_items)}",
             )
         )
-        print(f"{what}: {content.bluf}\n  {content.brief_summary}\n", flush=True)
+        print(f"{what}: {self.rows[-1]}\n  {content.bluf}\n  {content.brief_summary}\n", flush=True)
 
 
 def part(call: Path, number: int) -> list[Utterance]:
