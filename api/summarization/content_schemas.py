@@ -215,7 +215,7 @@ class SummaryContent(BaseModel):
     """A summary, bottom line up front."""
 
     bluf: str
-    """The bottom line: two or three sentences."""
+    """The bottom line: what matters most, in a sentence or a few."""
     brief_summary: str
     """The whole in short."""
     major_topics: Sequence[SummaryTopic]

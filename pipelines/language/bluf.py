@@ -116,7 +116,7 @@ class Bluf(Part):
     """A summary, whole."""
 
     bluf: str
-    """The bottom line: two or three sentences."""
+    """The bottom line: what matters most, in a sentence or a few."""
     brief_summary: str
     major_topics: tuple[MajorTopic, ...] = ()
     action_items: tuple[ActionItem, ...] = ()

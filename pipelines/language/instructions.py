@@ -50,35 +50,35 @@ GROUPS = """\
 topics: put topics that belong together into one group; members: their numbers, each in one \
 group."""
 
-TOLD = "Say who said what, with the names, figures and dates that were said."
-ENDED = """\
-In brief_summary, retell what happened. In bluf, state the one most important point in two or \
-three sentences."""
+SAID = """\
+Retell what they said to each other: who they are, what they talk about, with the names, figures \
+and dates that were said."""
+ENDED = "brief_summary retells all of it; bluf is the one sentence that matters most."
 
 NOTES = (
     (
         f"You take notes of one section of a longer transcript. {READING} {BEFORE}\n"
         f"Fields of your notes:\n{FIELDS}\nsummary: what happens in the section."
     ),
-    f"Take notes of the section above. {TOLD} In summary, retell what happens in it.",
+    f"Above is what the speakers said in this section. {SAID} summary retells all of it.",
 )
 WHOLE = (
     f"You summarise a transcript. {READING}\nFields of your summary:\n{FIELDS}\n{CLOSING}",
-    f"Summarise the transcript above. {TOLD} {ENDED}",
+    f"Above is what the speakers said. {SAID} {ENDED}",
 )
 MERGE = (
     (
         f"You merge notes of sections that follow each other in one recording. {MATERIAL}\n"
         f"Fields of your notes:\n{GROUPS}\nsummary: what happens in all of them, in order of time."
     ),
-    "Merge the notes above. In summary, retell what happens in all of them.",
+    "Above are notes of sections. Merge them; summary retells all of it.",
 )
 FINAL = (
     (
         f"You summarise a recording from notes of its sections, which are in order. {MATERIAL}\n"
         f"Fields of your summary:\n{GROUPS}\n{CLOSING}"
     ),
-    f"Summarise the recording from the notes above. {ENDED}",
+    f"Above are notes of the sections of a recording. Summarise it: {ENDED}",
 )
 PEOPLE = (
     f"You find out what the speakers of a transcript are called. {READING} {BEFORE}",
