@@ -11,6 +11,7 @@ from api.periods import DAY, Moment, end, require_order, start
 from api.text import one_line
 from db import vocabulary
 from db.models import FileStatus
+from db.narrowing import FileNarrowing
 from db.queries.file_filters import FileFilters
 from db.queries.file_lists import FileSort, Order
 
@@ -39,7 +40,41 @@ SPEAKER = Query(
 WORDS = Query(description="Words that were said: a transcript has all of them, or longer ones")
 
 
+def _measures(
+    min_duration: Annotated[Duration | None, Query(description="Seconds")] = None,
+    max_duration: Annotated[Duration | None, Query(description="Seconds")] = None,
+    min_file_size: Annotated[Size | None, Query(description="Bytes")] = None,
+    max_file_size: Annotated[Size | None, Query(description="Bytes")] = None,
+    file_type: Annotated[
+        list[FileType] | None,
+        Query(max_length=MAX_VALUES, description="`audio`, `video` or a content type; one of them"),
+    ] = None,
+    language: Annotated[
+        str | None, Query(pattern="^[a-z]{2,10}$", description="Spoken language: Whisper's code")
+    ] = None,
+) -> FileNarrowing:
+    require_order(
+        {
+            ("min_duration", "max_duration"): (min_duration, max_duration),
+            ("min_file_size", "max_file_size"): (min_file_size, max_file_size),
+        }
+    )
+    return FileNarrowing(
+        min_duration=min_duration,
+        max_duration=max_duration,
+        min_file_size=min_file_size,
+        max_file_size=max_file_size,
+        file_types=file_type or (),
+        language=language,
+    )
+
+
+Measures = Annotated[FileNarrowing, Depends(_measures)]
+"""What files are narrowed by that are known by themselves: lengths, sizes, types, languages."""
+
+
 def _file_filters(
+    measures: Measures,
     search: Annotated[
         Words | None, Query(description="A part of the file name or title, in any letter case")
     ] = None,
@@ -50,44 +85,20 @@ def _file_filters(
     speaker: Annotated[list[Name] | None, SPEAKER] = None,
     from_date: Annotated[Moment | None, Query(description=f"Not before; {DAY}")] = None,
     to_date: Annotated[Moment | None, Query(description=f"Not after; {DAY}")] = None,
-    min_duration: Annotated[Duration | None, Query(description="Seconds")] = None,
-    max_duration: Annotated[Duration | None, Query(description="Seconds")] = None,
-    min_file_size: Annotated[Size | None, Query(description="Bytes")] = None,
-    max_file_size: Annotated[Size | None, Query(description="Bytes")] = None,
-    file_type: Annotated[
-        list[FileType] | None,
-        Query(max_length=MAX_VALUES, description="`audio`, `video` or a content type; one of them"),
-    ] = None,
     status: Annotated[
         list[FileStatus] | None, Query(max_length=MAX_VALUES, description="One of these")
-    ] = None,
-    language: Annotated[
-        str | None, Query(pattern="^[a-z]{2,10}$", description="Spoken language: Whisper's code")
     ] = None,
     transcript_search: Annotated[Said | None, WORDS] = None,
 ) -> FileFilters:
     least = None if from_date is None else start(from_date)
     before = None if to_date is None else end(to_date)
-    require_order(
-        {
-            ("from_date", "to_date"): (least, before),
-            ("min_duration", "max_duration"): (min_duration, max_duration),
-            ("min_file_size", "max_file_size"): (min_file_size, max_file_size),
-        }
-    )
+    require_order({("from_date", "to_date"): (least, before)})
+    about = replace(measures, tags=tag or (), from_date=least, before_date=before)
     return FileFilters(
+        **about.narrowing,
         search=search,
-        tags=tag or (),
         speakers=speaker or (),
-        from_date=least,
-        before_date=before,
-        min_duration=min_duration,
-        max_duration=max_duration,
-        min_file_size=min_file_size,
-        max_file_size=max_file_size,
-        file_types=file_type or (),
         statuses=status or (),
-        language=language,
         transcript_search=transcript_search,
     )
 

@@ -1,6 +1,7 @@
 """Query parameters of a search: what is typed, and what narrows it."""
 
 import uuid
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import Depends, Query
@@ -8,14 +9,13 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import AfterValidator
 
 from api.dependencies import App
-from api.filters import MAX_VALUES, Duration, FileType, Name, Size, Words
+from api.filters import MAX_VALUES, Measures, Name, Words
 from api.periods import DAY, Moment, end, require_order, start
 from api.text import prose
 from db.keywords.port import PassageFilters
 
 SPEAKERS = "Name or label of a speaker, in any letter case: one of them speaks in a passage"
 TITLE = "A part of the title (else of the file name), in any letter case"
-LANGUAGE = "Spoken language: Whisper's code"
 
 
 def refused(message: str) -> RequestValidationError:
@@ -54,6 +54,7 @@ Text = Annotated[str, Depends(_text)]
 
 
 def _filters(
+    measures: Measures,
     speakers: Annotated[
         list[Name] | None, Query(max_length=MAX_VALUES, description=SPEAKERS)
     ] = None,
@@ -68,40 +69,19 @@ def _filters(
         Moment | None, Query(description=f"Taken in not before this day or moment; {DAY}")
     ] = None,
     date_to: Annotated[Moment | None, Query(description=f"Taken in not after it; {DAY}")] = None,
-    min_duration: Annotated[Duration | None, Query(description="Seconds")] = None,
-    max_duration: Annotated[Duration | None, Query(description="Seconds")] = None,
-    min_file_size: Annotated[Size | None, Query(description="Bytes")] = None,
-    max_file_size: Annotated[Size | None, Query(description="Bytes")] = None,
-    file_type: Annotated[
-        list[FileType] | None,
-        Query(max_length=MAX_VALUES, description="`audio`, `video` or a content type; one of them"),
-    ] = None,
-    language: Annotated[str | None, Query(pattern="^[a-z]{2,10}$", description=LANGUAGE)] = None,
     title_filter: Annotated[Words | None, Query(description=TITLE)] = None,
 ) -> PassageFilters:
     least = None if date_from is None else start(date_from)
     before = None if date_to is None else end(date_to)
-    require_order(
-        {
-            ("date_from", "date_to"): (least, before),
-            ("min_duration", "max_duration"): (min_duration, max_duration),
-            ("min_file_size", "max_file_size"): (min_file_size, max_file_size),
-        }
-    )
-    return PassageFilters(
-        speakers=speakers or (),
+    require_order({("date_from", "date_to"): (least, before)})
+    about = replace(
+        measures,
         tags=tags or (),
         collection_id=collection_id,
         from_date=least,
         before_date=before,
-        min_duration=min_duration,
-        max_duration=max_duration,
-        min_file_size=min_file_size,
-        max_file_size=max_file_size,
-        file_types=file_type or (),
-        language=language,
-        title=title_filter,
     )
+    return PassageFilters(**about.narrowing, speakers=speakers or (), title=title_filter)
 
 
 Filters = Annotated[PassageFilters, Depends(_filters)]

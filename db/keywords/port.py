@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from db.narrowing import FileNarrowing
+
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
@@ -42,7 +44,7 @@ class PassageDocument:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PassageFilters:
+class PassageFilters(FileNarrowing):
     """Which passages are looked through; what is left out narrows nothing.
 
     Names are compared without letter case.
@@ -52,20 +54,6 @@ class PassageFilters:
     """Of these files."""
     speakers: Sequence[str] = ()
     """One of these speaks in the passage."""
-    tags: Sequence[str] = ()
-    """The file has all of these."""
-    collection_id: uuid.UUID | None = None
-    from_date: datetime | None = None
-    """The file was taken in at this moment or later."""
-    before_date: datetime | None = None
-    """The file was taken in earlier than this moment."""
-    min_duration: float | None = None
-    max_duration: float | None = None
-    min_file_size: int | None = None
-    max_file_size: int | None = None
-    file_types: Sequence[str] = ()
-    """`audio`, `video` or content types, of which the file has one."""
-    language: str | None = None
     title: str | None = None
     """A part of what the file is called, in any letter case."""
 

@@ -7,19 +7,14 @@ to exchange two numbers, for which no table has to be locked.
 from collections.abc import Sequence
 
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.errors import StoreUnavailable
+from db.own_schemas import provide
 
 SCHEMA = "keywords"
 EXTENSION = "fuzzystrmatch"
 """Counts the typing errors between two words."""
-FORBIDDEN = "42501"
-ADVICE = (
-    f"let an administrator run: CREATE EXTENSION IF NOT EXISTS {EXTENSION}; "
-    f"CREATE SCHEMA IF NOT EXISTS {SCHEMA} AUTHORIZATION <the role>"
-)
 
 # Who changes the indexes there are waits for those who write to them, and they for him.
 LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('rayscribe keywords', 0))"
@@ -101,32 +96,14 @@ async def create(session: AsyncSession, name: str) -> None:
         StoreUnavailable: the extension is not there, or this role may not make it.
     """
     await session.execute(text(LOCK))
-    try:
-        await _prepare(session)
-    except DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) != FORBIDDEN:
-            raise
-        raise StoreUnavailable(
-            "this database role may not make the extension and the schema of keywords; " + ADVICE
-        ) from error
+    await supported(session)
+    await provide(session, SCHEMA, EXTENSION, INDEXES)
     if await number_of(session, name) is not None:
         return
     made = text("INSERT INTO keywords.indexes (name) VALUES (:name) RETURNING number")
     number = await session.scalar(made, {"name": name})
     for statement in DEFINITION:
         await session.execute(text(statement.replace("{n}", str(number))))
-
-
-async def _prepare(session: AsyncSession) -> None:
-    """Extension and schema. Not IF NOT EXISTS alone: it asks for the right before it looks."""
-    await supported(session)
-    extension = text("SELECT 1 FROM pg_extension WHERE extname = :name")
-    if await session.scalar(extension, {"name": EXTENSION}) is None:
-        await session.execute(text(f"CREATE EXTENSION IF NOT EXISTS {EXTENSION}"))
-    schema = text("SELECT 1 FROM pg_namespace WHERE nspname = :name")
-    if await session.scalar(schema, {"name": SCHEMA}) is None:
-        await session.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
-    await session.execute(text(INDEXES))
 
 
 async def supported(session: AsyncSession) -> None:

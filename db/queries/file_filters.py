@@ -23,34 +23,21 @@ from db.models import (
     Tag,
     Transcript,
 )
+from db.narrowing import FileNarrowing
 
 KINDS = frozenset({"audio", "video"})
 """What `file_types` may hold besides content types."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FileFilters:
+class FileFilters(FileNarrowing):
     """What files a list shows; what is left out narrows nothing."""
 
     search: str | None = None
     """A part of the file name or of the title, in any letter case."""
-    tags: Sequence[str] = ()
-    """Names of tags, of which a file has all."""
     speakers: Sequence[str] = ()
     """Names or labels of speakers, of which a file has all."""
-    collection_id: uuid.UUID | None = None
-    from_date: datetime | None = None
-    """Taken in at this moment or later."""
-    before_date: datetime | None = None
-    """Taken in earlier than this moment."""
-    min_duration: float | None = None
-    max_duration: float | None = None
-    min_file_size: int | None = None
-    max_file_size: int | None = None
-    file_types: Sequence[str] = ()
-    """`audio`, `video` or content types, of which a file has one."""
     statuses: Sequence[FileStatus] = ()
-    language: str | None = None
     transcript_search: str | None = None
     """Words that all occur in the transcript, each also as the beginning of a longer one."""
 

@@ -78,18 +78,7 @@ async def matching(
     session: AsyncSession, user_id: uuid.UUID, filters: PassageFilters
 ) -> Sequence[uuid.UUID] | None:
     """Files that the filters leave; None: they narrow no files."""
-    of_files = FileFilters(
-        tags=filters.tags,
-        collection_id=filters.collection_id,
-        from_date=filters.from_date,
-        before_date=filters.before_date,
-        min_duration=filters.min_duration,
-        max_duration=filters.max_duration,
-        min_file_size=filters.min_file_size,
-        max_file_size=filters.max_file_size,
-        file_types=filters.file_types,
-        language=filters.language,
-    )
+    of_files = FileFilters(**filters.narrowing)
     wanted = list(_beside(filters))
     if of_files == FileFilters() and not wanted:
         return None

@@ -5,17 +5,17 @@ from functools import lru_cache
 from pgvector.sqlalchemy import Vector
 from sqlalchemy import Column, Computed, MetaData, Table, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.errors import StoreUnavailable
+from db.own_schemas import provide
 from db.vectors.port import INDEXED, INDEXED_LISTS, Space
 
 SCHEMA = "vectors"
+EXTENSION = "vector"
 OLDEST = (0, 8)
 """The version of pgvector that goes on where a filter has left too few (hnsw.iterative_scan)."""
 ADVICE = "; install pgvector 0.8 or later on the server, or set QDRANT_URL"
-FORBIDDEN = "42501"
 # Columns of their own, since JSON is taken apart for each row that a condition looks at: that took
 # longer than to compare its vector.
 COLUMNS = """
@@ -96,29 +96,10 @@ async def create(session: AsyncSession, space: Space) -> int:
     """
     await supported(session)
     await session.execute(text(LOCK))
-    try:
-        await _prepare(session)
-    except DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) != FORBIDDEN:
-            raise
-        raise StoreUnavailable(
-            "this database role may not make the extension and the schema of vectors; let an "
-            f"administrator run: CREATE EXTENSION IF NOT EXISTS vector; "
-            f"CREATE SCHEMA IF NOT EXISTS {SCHEMA} AUTHORIZATION <the role>"
-        ) from error
+    await provide(session, SCHEMA, EXTENSION)
     found = await dimension_of(session, space.name)
     if found is not None:
         return found
     for statement in _definition(space):
         await session.execute(text(statement))
     return space.dimension
-
-
-async def _prepare(session: AsyncSession) -> None:
-    """Extension and schema. Not IF NOT EXISTS alone: it asks for the right before it looks."""
-    there = text("SELECT 1 FROM pg_extension WHERE extname = 'vector'")
-    if await session.scalar(there) is None:
-        await session.execute(text("CREATE EXTENSION IF NOT EXISTS vector"))
-    schema = text("SELECT 1 FROM pg_namespace WHERE nspname = :schema")
-    if await session.scalar(schema, {"schema": SCHEMA}) is None:
-        await session.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
