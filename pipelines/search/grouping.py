@@ -8,7 +8,7 @@ from typing import Any
 
 from db.queries.file_labels import CollectionName
 from db.queries.found_files import FoundRow, SaidLine
-from pipelines.search import marking
+from pipelines import marking
 from pipelines.search.found import (
     MOST_OCCURRENCES,
     FoundFile,

@@ -10,7 +10,8 @@ from db.keywords.port import KeywordHit
 from db.queries import found_files
 from db.queries.found_files import Place, SaidLine
 from db.vectors.port import Hit
-from pipelines.search import asking, fusion, marking, query
+from pipelines import marking
+from pipelines.search import asking, fusion, query
 from pipelines.search.found import (
     Asked,
     Mode,

@@ -13,7 +13,8 @@ from db.engine import session_scope
 from db.keywords.port import KeywordHit, KeywordQuery
 from db.queries import search_suggestions
 from db.queries.search_suggestions import Named
-from pipelines.search import asking, marking, query
+from pipelines import marking
+from pipelines.search import asking, query
 from pipelines.search.found import SearchStores, StoreAnswer
 
 LOOKED_AT = 50

@@ -18,15 +18,17 @@ NEAR = 30
 """So far a piece is shortened to end between words."""
 ELLIPSIS = "…"
 MIN_LETTERS = 3
-"""Shorter words are marked only where they stand alone."""
+"""Shorter words begin too many others to be marked in them."""
 
 
-def spans_of(text: str, wanted: Iterable[str]) -> list[Span]:
+def spans_of(text: str, wanted: Iterable[str], *, begins: int = MIN_LETTERS) -> list[Span]:
     """Where a text has one of these words, or a longer one that begins so.
 
-    Letter case and accents aside. What a store marks knows more: stems and typing errors.
+    Letter case and accents aside. What a store marks knows more: stems and typing errors. Words of
+    fewer letters than `begins` are marked only where they stand alone.
     """
-    choices = list(dict.fromkeys(choice for each in wanted for choice in _choices(folded(each))))
+    found = (choice for each in wanted for choice in _choices(folded(each), begins))
+    choices = list(dict.fromkeys(found))
     if not choices:
         return []
     # The longest first: of two that begin at the same place, it marks more.
@@ -34,10 +36,10 @@ def spans_of(text: str, wanted: Iterable[str]) -> list[Span]:
     return [match.span() for match in pattern.finditer(folded(text))]
 
 
-def _choices(word: str) -> Iterable[str]:
+def _choices(word: str, begins: int) -> Iterable[str]:
     yield from (re.escape(run) for run in UNSPACED.findall(word))
     for part in WORD.findall(UNSPACED.sub(" ", word)):
-        rest = r"[^\W_]*" if len(part) >= MIN_LETTERS else r"(?![^\W_])"
+        rest = r"[^\W_]*" if len(part) >= begins else r"(?![^\W_])"
         yield rf"(?<![^\W_]){re.escape(part)}{rest}"
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.search.marking import WIDTH, folded, holds, marked, snippet, spans_of
+from pipelines.marking import WIDTH, folded, holds, marked, snippet, spans_of
 
 TEXT = "The launch of the Café moves. Launching is late; R&D <knows> why."
 
