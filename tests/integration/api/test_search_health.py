@@ -12,9 +12,10 @@ from cluster.settings import SearchSettings
 from db.engine import session_scope
 from db.keywords.create import create_keyword_store
 from db.vectors.create import create_vector_store
-from tests.fixtures import meilisearch_server as meili
 from tests.fixtures.api import connect
-from tests.fixtures.qdrant_server import Trouble, qdrant_server
+from tests.fixtures.described_server import Trouble
+from tests.fixtures.meilisearch_server import meilisearch_server
+from tests.fixtures.qdrant_server import qdrant_server
 
 
 async def health(services: Services, **search: str | None) -> tuple[int, dict]:
@@ -56,7 +57,7 @@ async def test_without_postgresqls_extensions_both_are_down(services, sessions):
 
 
 async def test_servers_that_live(services):
-    with qdrant_server() as qdrant, meili.meilisearch_server() as server:
+    with qdrant_server() as qdrant, meilisearch_server() as server:
         status, body = await health(services, qdrant_url=qdrant.url, meili_url=f"{server.url}/")
     assert status == 200
     assert told(body) == {"vectors": ("qdrant", "up"), "keywords": ("meilisearch", "up")}
@@ -67,10 +68,10 @@ async def test_servers_that_live(services):
 
 @pytest.mark.parametrize("status", [503, 401])
 async def test_a_server_that_ails_or_keeps_us_out_is_down(services, status):
-    with qdrant_server() as qdrant, meili.meilisearch_server() as server:
+    with qdrant_server() as qdrant, meilisearch_server() as server:
         qdrant.troubles = [Trouble(status)] * 3
         _, of_qdrant = await health(services, qdrant_url=qdrant.url)
-        server.troubles = [meili.Trouble(status)] * 3
+        server.troubles = [Trouble(status)] * 3
         answered, of_meili = await health(services, meili_url=server.url)
     assert (answered, of_meili["status"]) == (503, "down")
     assert told(of_qdrant) == {"vectors": ("qdrant", "down"), "keywords": ("postgresql", "up")}

@@ -7,8 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from pydantic import SecretStr
 
-from cluster.settings import DatabaseSettings, SearchSettings
-from db.engine import Sessions, create_engine, create_sessions
+from cluster.settings import SearchSettings
 from db.keywords.create import create_keyword_store
 from db.keywords.port import KeywordStore
 
@@ -29,17 +28,6 @@ def adapter(request: pytest.FixtureRequest) -> str:
     if request.param == "meilisearch" and MEILI_URL is None:
         pytest.skip("MEILI_URL is not set: no Meilisearch server to test with")
     return request.param
-
-
-@pytest.fixture(scope="module")
-async def shared_sessions(postgres_server) -> AsyncIterator[Sessions]:
-    """A database for all of these tests: each has indexes of its own."""
-    name = f"keywords_{uuid.uuid4().hex}"
-    await postgres_server.execute(f"CREATE DATABASE {name}")
-    engine = create_engine(DatabaseSettings(url=SecretStr(postgres_server.database_url(name))))
-    yield create_sessions(engine)
-    await engine.dispose()
-    await postgres_server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture

@@ -21,19 +21,19 @@ from db.keywords.port import (
     PassageFilters,
 )
 from db.keywords.postgres import PostgresKeywordStore
+from tests.fixtures.described_server import Trouble
 from tests.fixtures.meilisearch_server import (
     RESULTS,
     SETTINGS,
     MeilisearchServer,
-    Trouble,
     meilisearch_server,
 )
 
 KEY = "a key of Meilisearch"
 OWNER, FILE = uuid.uuid4(), uuid.uuid4()
 MINE = f'owner_id IN ["{OWNER}"]'
-NO_INDEX = Trouble(404, "index_not_found", "Index `rayscribe-passages` not found.")
-WRITTEN = datetime(2026, 11, 29, 12, tzinfo=UTC)
+NO_INDEX = Trouble(404, "Index `rayscribe-passages` not found.", "index_not_found")
+WRITTEN = datetime(2030, 1, 31, 12, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ class TestIndexes:
         server.troubles = [None, NO_INDEX]
         await store.ensure("passages")
         (written,) = server.of("update_all")
-        assert written.index == "rayscribe-passages"
+        assert written.path["index_uid"] == "rayscribe-passages"
         assert written.body["searchableAttributes"] == ["text", "title"]
         assert {"owner_id", "media_file_id"} < set(written.body["filterableAttributes"])
         # What only filters: names of tags are not in hits, nor whose they are.
@@ -150,7 +150,7 @@ class TestIndexes:
         assert swapped.body == [{"indexes": ["rayscribe-passages", "rayscribe-passages-next"]}]
         await store.drop("passages-next")
         (dropped,) = server.of("delete_index")
-        assert dropped.index == "rayscribe-passages-next"
+        assert dropped.path["index_uid"] == "rayscribe-passages-next"
 
     @pytest.mark.parametrize("name", ["", "Passages", "a/b", "x" * 64, "ä"])
     async def test_a_name_that_no_index_can_have_never_leaves(self, server, store, name):
@@ -445,7 +445,7 @@ class TestKeys:
 
     @pytest.mark.parametrize("status", [401, 403])
     async def test_a_wrong_key_is_said_and_not_tried_again(self, server, store, status):
-        server.troubles = [Trouble(status, "invalid_api_key", f"not {KEY}")]
+        server.troubles = [Trouble(status, f"not {KEY}", "invalid_api_key")]
         with pytest.raises(StoreUnavailable, match="MEILI_API_KEY") as raised:
             await store.ready()
         assert KEY not in str(raised.value)
@@ -455,7 +455,7 @@ class TestKeys:
 class TestTroubles:
     @pytest.mark.parametrize(
         "trouble",
-        [Trouble(500), Trouble(503, "too_many_search_requests"), Trouble(429), Trouble(0)],
+        [Trouble(500), Trouble(503, code="too_many_search_requests"), Trouble(429), Trouble(0)],
         ids=["500", "503", "429", "broken"],
     )
     async def test_what_passes_is_asked_again(self, server, store, trouble):
@@ -501,7 +501,7 @@ class TestTroubles:
             await store.close()
 
     async def test_what_the_server_refuses_is_not_tried_again(self, server, store):
-        server.troubles = [Trouble(400, "invalid_search_filter", "nonsense")]
+        server.troubles = [Trouble(400, "nonsense", "invalid_search_filter")]
         with pytest.raises(StoreUnavailable, match=r"nonsense.*invalid_search_filter"):
             await store.search("passages", OWNER, KeywordQuery(("a",)), limit=1)
         assert len(server.asked) == 1

@@ -6,10 +6,9 @@ import uuid
 from collections import Counter
 from dataclasses import replace
 
-import asyncpg
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import event, make_url, text
+from sqlalchemy import event, text
 
 from cluster.settings import DatabaseSettings
 from db.engine import create_engine, create_sessions, session_scope
@@ -19,6 +18,7 @@ from db.keywords.port import KeywordQuery, PassageDocument, PassageFilters
 from db.keywords.postgres import PostgresKeywordStore
 from db.keywords.words import tokens
 from tests.fixtures.passages import facts, hits, marked, passage
+from tests.fixtures.stores import as_role
 
 ANN, BOB = uuid.uuid4(), uuid.uuid4()
 INDEX = "passages"
@@ -263,19 +263,6 @@ class TestWays:
 
 
 class TestServer:
-    async def as_role(self, url: str, *grants: str) -> str:
-        """The URL for a role without any rights but these."""
-        role = f"role_{uuid.uuid4().hex}"
-        connection = await asyncpg.connect(url)
-        try:
-            await connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'secret'")
-            for grant in grants:
-                await connection.execute(grant.format(role=role))
-        finally:
-            await connection.close()
-        changed = make_url(url).set(username=role, password="secret")
-        return changed.render_as_string(hide_password=False)
-
     async def use(self, url: str) -> None:
         engine = create_engine(DatabaseSettings(url=SecretStr(url)))
         try:
@@ -287,12 +274,12 @@ class TestServer:
             await engine.dispose()
 
     async def test_a_role_that_may_not_make_a_schema_is_told_what_to_do(self, database_url):
-        url = await self.as_role(database_url)
+        url = await as_role(database_url)
         with pytest.raises(StoreUnavailable, match="let an administrator run: CREATE EXTENSION"):
             await self.use(url)
 
     async def test_a_role_without_rights_does_once_an_administrator_has_done_so(self, database_url):
-        url = await self.as_role(
+        url = await as_role(
             database_url,
             "CREATE EXTENSION fuzzystrmatch",
             "CREATE SCHEMA keywords AUTHORIZATION {role}",

@@ -563,8 +563,7 @@ async def test_a_program_in_the_sandbox_has_no_other_way_out(site: RemoteSite, t
 
 
 def sleeping(command: list[str]) -> list[psutil.Process]:
-    found = psutil.process_iter(["cmdline"])
-    return [each for each in found if each.info["cmdline"] == command]
+    return [each for each in psutil.process_iter(["cmdline"]) if each.info["cmdline"] == command]
 
 
 async def test_what_detached_itself_ends_with_the_program(tmp_path):

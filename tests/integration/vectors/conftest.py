@@ -12,8 +12,7 @@ from qdrant_client import AsyncQdrantClient
 from qdrant_client.http.exceptions import UnexpectedResponse
 from qdrant_client.local.async_qdrant_local import AsyncQdrantLocal
 
-from cluster.settings import DatabaseSettings, SearchSettings
-from db.engine import Sessions, create_engine, create_sessions
+from cluster.settings import SearchSettings
 from db.vectors.pgvector import PgVectorStore
 from db.vectors.port import Space, VectorStore
 from db.vectors.qdrant import QdrantStore
@@ -57,17 +56,6 @@ def adapter(request: pytest.FixtureRequest) -> str:
     if request.param == "qdrant" and QDRANT_URL is None:
         pytest.skip("QDRANT_URL is not set: no Qdrant server to test with")
     return request.param
-
-
-@pytest.fixture(scope="module")
-async def shared_sessions(postgres_server) -> AsyncIterator[Sessions]:
-    """A database for all of these tests: each has spaces of its own."""
-    name = f"vectors_{uuid.uuid4().hex}"
-    await postgres_server.execute(f"CREATE DATABASE {name}")
-    engine = create_engine(DatabaseSettings(url=SecretStr(postgres_server.database_url(name))))
-    yield create_sessions(engine)
-    await engine.dispose()
-    await postgres_server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture

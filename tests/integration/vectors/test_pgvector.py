@@ -4,11 +4,10 @@ import random
 import uuid
 from collections.abc import Sequence
 
-import asyncpg
 import pytest
 from alembic import command
 from pydantic import SecretStr
-from sqlalchemy import event, make_url, text
+from sqlalchemy import event, text
 
 from cluster.settings import DatabaseSettings
 from db.engine import create_engine, create_sessions, session_scope
@@ -16,6 +15,7 @@ from db.errors import StoreUnavailable
 from db.migrations.run import run
 from db.vectors.pgvector import PgVectorStore
 from db.vectors.port import Point, Space
+from tests.fixtures.stores import as_role
 
 ANN, BOB = uuid.uuid4(), uuid.uuid4()
 VOICES = Space("voices", 16)
@@ -115,19 +115,6 @@ class TestWays:
 
 
 class TestServer:
-    async def as_role(self, url: str, *grants: str) -> str:
-        """The URL for a role without any rights but these."""
-        role = f"role_{uuid.uuid4().hex}"
-        connection = await asyncpg.connect(url)
-        try:
-            await connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'secret'")
-            for grant in grants:
-                await connection.execute(grant.format(role=role))
-        finally:
-            await connection.close()
-        changed = make_url(url).set(username=role, password="secret")
-        return changed.render_as_string(hide_password=False)
-
     async def ensure(self, url: str) -> None:
         engine = create_engine(DatabaseSettings(url=SecretStr(url)))
         try:
@@ -136,12 +123,12 @@ class TestServer:
             await engine.dispose()
 
     async def test_a_role_that_may_not_make_a_schema_is_told_what_to_do(self, database_url):
-        url = await self.as_role(database_url)
+        url = await as_role(database_url)
         with pytest.raises(StoreUnavailable, match="let an administrator run: CREATE EXTENSION"):
             await self.ensure(url)
 
     async def test_a_role_without_rights_does_once_an_administrator_has_done_so(self, database_url):
-        url = await self.as_role(
+        url = await as_role(
             database_url,
             "CREATE EXTENSION vector",
             "CREATE SCHEMA vectors AUTHORIZATION {role}",

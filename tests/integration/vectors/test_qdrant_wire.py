@@ -16,7 +16,8 @@ from db.vectors.create import create_vector_store
 from db.vectors.pgvector import PgVectorStore
 from db.vectors.port import Point, Space, VectorStore
 from db.vectors.qdrant import CHUNK
-from tests.fixtures.qdrant_server import COLLECTION, QdrantServer, Trouble, qdrant_server
+from tests.fixtures.described_server import Trouble
+from tests.fixtures.qdrant_server import COLLECTION, QdrantServer, qdrant_server
 
 KEY = "a key of Qdrant"
 OWNER = uuid.uuid4()
@@ -55,7 +56,7 @@ class TestRequests:
         server.troubles = [NOT_THERE]
         await store.ensure(VOICES)
         (created,) = server.of("create_collection")
-        assert created.collection == "voices"
+        assert created.path["collection_name"] == "voices"
         assert created.body["vectors"] == {"size": 4, "distance": "Cosine"}
         assert created.body["hnsw_config"] == {"m": 0, "payload_m": 16}
         indexes = {
@@ -192,7 +193,7 @@ class TestRequests:
     async def test_spaces_are_listed_and_dropped(self, server, store):
         assert await store.spaces() == ["others", "voices"]
         await store.drop("voices")
-        assert [request.collection for request in server.of("delete_collection")] == ["voices"]
+        assert [one.path["collection_name"] for one in server.of("delete_collection")] == ["voices"]
 
     async def test_each_request_has_the_key_and_no_proxy_hears_of_it(
         self, server, store, monkeypatch
