@@ -72,7 +72,8 @@ async def _do(action: Action, settings: Settings, data_dir: Path | None) -> bool
             return await _check(stores)
         task = await _submit(stores.sessions, requests.Action(action))
     console.print(
-        f"task {task.id} is queued: runners do it, `rayscribe search check` says when all is there",
+        f"task {task.id} is queued: runners do it; `GET /api/search/reindex/status` tells how far "
+        "it is, `rayscribe search check` whether all is there",
         highlight=False,
     )
     return True
