@@ -38,7 +38,7 @@ NAMES = {
 }
 CALL = "4474955"
 """The shortest: 14 minutes, 1,900 words, 5 speakers."""
-PART_SECONDS = 180
+PART_SECONDS = 90
 AT_ONCE = 4
 MIB = 1024 * 1024
 
@@ -96,7 +96,7 @@ class Bench:
 
 
 def part(call: Path, number: int) -> list[Utterance]:
-    """Three minutes of a call."""
+    """A minute and a half of a call."""
     start = number * PART_SECONDS
     return [one for one in read_call(call) if start <= one.start < start + PART_SECONDS]
 
@@ -193,7 +193,7 @@ def together(bench: Bench) -> str:
         ]
         seconds[at_once] = bench.summarised(files, at_once=at_once)
         for path, file_id in zip(calls, files, strict=False):
-            bench.note(f"3 min of {path.name[:7]}{', at once' if at_once else ''}", file_id)
+            bench.note(f"90 s of {path.name[:7]}{', at once' if at_once else ''}", file_id)
     ratio = seconds[False] / seconds[True]
     return (
         f"four one after the other {seconds[False]:.0f} s, four others at once "
