@@ -6,8 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from pipelines.plan import OPTIONAL, Step
+from cluster.telemetry import tracing
+from pipelines.plan import OPTIONAL, Step, Track
 from pipelines.stages.base import Context, Recording, Stage, together
+from serving import busy
 from serving.errors import DeadlineExceeded, SpeechError
 
 
@@ -23,13 +25,28 @@ async def run(
     only leaves a note.
     """
     for step in steps:
-        work = (_run(stage, recording, context, optional) for stage in step)
-        for change in await together(work):
-            notes = recording.notes + tuple(change.get("notes", ()))
-            timings = {**recording.timings, **change.get("timings", {})}
-            changes = {**change, "notes": notes, "timings": timings}
-            recording = replace(recording, **changes)
+        work = (_follow(track, recording, context, optional) for track in step)
+        for changes in await together(work):
+            for change in changes:
+                recording = _changed(recording, change)
     return recording
+
+
+async def _follow(
+    track: Track, recording: Recording, context: Context, optional: Collection[str]
+) -> list[Mapping[str, Any]]:
+    """What the stages of a track add, each of which sees what those before it added."""
+    changes = []
+    for stage in track if isinstance(track, tuple) else (track,):
+        changes.append(await _run(stage, recording, context, optional))
+        recording = _changed(recording, changes[-1])
+    return changes
+
+
+def _changed(recording: Recording, change: Mapping[str, Any]) -> Recording:
+    notes = recording.notes + tuple(change.get("notes", ()))
+    timings = {**recording.timings, **change.get("timings", {})}
+    return replace(recording, **{**change, "notes": notes, "timings": timings})
 
 
 async def _run(
@@ -50,7 +67,8 @@ async def _timed(stage: Stage, recording: Recording, context: Context) -> Mappin
     limit = context.pace.deadline_seconds(stage.name, recording.duration or context.audio_seconds)
     try:
         async with asyncio.timeout(limit) as deadline:
-            change = await stage.run(recording, context)
+            with busy.stage(stage.name), tracing.span(stage.name):
+                change = await stage.run(recording, context)
     except TimeoutError as error:
         if not deadline.expired():
             raise

@@ -9,8 +9,10 @@ from pipelines.stages.diarize import Diarize
 from pipelines.stages.prepare import Prepare
 from pipelines.stages.transcribe import Transcribe
 
-Step = tuple[Stage, ...]
-"""Stages that run beside each other."""
+Track = Stage | tuple[Stage, ...]
+"""A stage, or several that run one after the other."""
+Step = tuple[Track, ...]
+"""Tracks that run beside each other."""
 
 SHARE = {"prepare": 0.1, "transcribe": 0.4, "diarize": 0.3, "align": 0.15, "attribute": 0.05}
 """Each stage's share of a task's progress, after the CPU profile of docs/benchmarks.md."""
@@ -21,5 +23,7 @@ OPTIONAL = frozenset({"diarize"})
 
 def plan(options: Options) -> Sequence[Step]:
     """The steps of a transcription."""
-    listening: Step = (Transcribe(), Diarize()) if options.diarize else (Transcribe(),)
-    return ((Prepare(),), listening, (Align(),), (Attribute(),))
+    # Words are timed while speakers are still being told apart: only attribution needs both.
+    words: Track = (Transcribe(), Align())
+    listening: Step = (words, Diarize()) if options.diarize else (words,)
+    return ((Prepare(),), listening, (Attribute(),))

@@ -1,19 +1,23 @@
 """Binds the speech deployments: which class plays which role, with how many replicas."""
 
+from typing import Any
+
 from ray import serve
 from ray.serve import Application
+from ray.serve.config import RequestRouterConfig
 
 from cluster.resources import Role, deployment_options
 from cluster.settings import Settings
 from serving.arguments import SpeechArguments
 from serving.deployments.aligner import Aligner
-from serving.deployments.preparer import Preparer
+from serving.deployments.preparer import DECODERS, Preparer
 from serving.deployments.speaker_clusterer import SpeakerClusterer
 from serving.deployments.speaker_embedder import SpeakerEmbedder
 from serving.deployments.speaker_segmenter import SpeakerSegmenter
 from serving.deployments.text_embedder import TextEmbedder
 from serving.deployments.transcriber import Transcriber
 
+ROUTER: dict[str, Any] = {"request_router_class": "serving.routing.LeastBusy"}
 HEADROOM = 16
 """Requests that are always let in, so that a busy replica still says that it is well."""
 
@@ -41,7 +45,13 @@ def speech_deployments(
         shell.role: serve.deployment(
             name=shell.__name__,
             max_ongoing_requests=ongoing,
-            **deployment_options(Role(shell.role), settings, gpus, arguments.batch_size),
+            request_router_config=RequestRouterConfig(**ROUTER),
+            **deployment_options(
+                Role(shell.role),
+                settings,
+                gpus,
+                DECODERS if shell is Preparer else arguments.batch_size,
+            ),
         )(shell).bind(arguments)
         for shell in SHELLS
     }

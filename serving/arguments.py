@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from cluster.settings import MediaSettings, Settings
 from serving import catalogue, weights
+from serving.audio import STEP_SECONDS
 
 FAKE = "fake"
 
@@ -20,12 +21,15 @@ class SpeechArguments:
     beam_size: int
     batch_size: int
     batch_wait_seconds: float
-    max_concurrent_batches: int
+    shared_places: int
+    lane_patience: int
+    warm_up: bool
     stuck_batch_seconds: float
     diarization_model: str
     embedding_model: str
     """Identity of its voiceprints: those of different models cannot be compared."""
     alignment_model: str
+    segmentation_step_seconds: float
     segmentation_batch_size: int
     embedding_batch_size: int
     text_embedding_model: str
@@ -38,8 +42,8 @@ class SpeechArguments:
 
     @property
     def max_ongoing_requests(self) -> int:
-        """Enough waiting requests that the next batch fills while others run (peers.md B4)."""
-        return self.batch_size * (self.max_concurrent_batches + 1)
+        """Enough waiting requests that the next batch fills while one runs (peers.md B4)."""
+        return 2 * self.batch_size
 
     def model_of(self, role: str) -> str | None:
         """The name of the model that a role runs; None: it has none to choose."""
@@ -74,11 +78,15 @@ def speech_arguments(settings: Settings, gpus: float) -> SpeechArguments:
         beam_size=speech.beam_size,
         batch_size=choice.batch_size,
         batch_wait_seconds=speech.batch_wait_seconds,
-        max_concurrent_batches=speech.max_concurrent_batches,
+        shared_places=speech.shared_places
+        or (choice.batch_size if gpus > 0 else speech.threads_per_replica),
+        lane_patience=speech.batch_lane_patience,
+        warm_up=speech.warm_up and real,
         stuck_batch_seconds=speech.stuck_batch_seconds,
         diarization_model=choice.diarization,
         embedding_model=weights.voiceprint_model(choice.diarization, model_dir) if real else FAKE,
         alignment_model=choice.alignment,
+        segmentation_step_seconds=choice.segmentation_step_seconds if real else STEP_SECONDS,
         segmentation_batch_size=speech.segmentation_batch_size,
         embedding_batch_size=speech.embedding_batch_size,
         text_embedding_model=choice.text_embedding,

@@ -8,7 +8,7 @@ from typing import Any
 from serving import catalogue
 from serving.arguments import SpeechArguments
 from serving.engines import fake
-from serving.engines.ctc_phoneme_alignment import CtcPhonemeAligner
+from serving.engines.ctc_phoneme_alignment import CtcPhonemeAligner, CtcPhonemeOptions
 from serving.engines.fake_text import FakeTextEmbedder
 from serving.engines.media_decoder import MediaDecoder, MediaDecoderOptions
 from serving.engines.speaker_clustering import SpeakerClusteringEngine, SpeakerClusteringOptions
@@ -59,7 +59,7 @@ def aligner(arguments: SpeechArguments) -> Any:
     if arguments.engines == "fake":
         return fake.FakeAligner()
     if arguments.alignment_model == "ctc_phoneme":
-        return CtcPhonemeAligner()
+        return CtcPhonemeAligner(CtcPhonemeOptions(threads=arguments.threads))
     return Wav2Vec2Aligner(
         Wav2Vec2Options(
             device=arguments.device, cache_dir=str(Path(arguments.model_dir) / "wav2vec2")
@@ -78,6 +78,7 @@ def speaker_segmenter(arguments: SpeechArguments) -> Any:
             device=arguments.device,
             threads=arguments.threads,
             batch_size=arguments.segmentation_batch_size,
+            step_seconds=arguments.segmentation_step_seconds,
         )
     )
 

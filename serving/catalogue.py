@@ -22,9 +22,10 @@ class Choice(NamedTuple):
     compute_type: str
     batch_size: int
     text_embedding: str
+    segmentation_step_seconds: float
 
 
-CPU_DEFAULTS = Choice("base", "campplus", "ctc_phoneme", "int8", 4, "all-MiniLM-L6-v2")
+CPU_DEFAULTS = Choice("base", "campplus", "ctc_phoneme", "int8", 4, "all-MiniLM-L6-v2", 2.5)
 GPU_DEFAULTS = Choice(
     "large-v2",
     "pyannote/speaker-diarization-3.1",
@@ -32,6 +33,7 @@ GPU_DEFAULTS = Choice(
     "float16",
     16,
     "all-MiniLM-L6-v2",
+    1.0,
 )
 GPU_COMPUTE_TYPES = frozenset({"float16", "int8_float16", "bfloat16", "int8_bfloat16"})
 
@@ -124,6 +126,7 @@ def choose(
         speech.compute_type or usual.compute_type,
         speech.batch_size or usual.batch_size,
         text_embedding or usual.text_embedding,
+        speech.segmentation_step_seconds or usual.segmentation_step_seconds,
     )
     check(choice, speech, model_dir, has_gpu)
     return choice

@@ -13,8 +13,11 @@ from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 
 from serving import ports
+from serving.busy import taken
+from serving.calling import named_after_task
 from serving.errors import EngineFailed, SpeechError, SpeechUnavailable
 from serving.speech import (
+    LIVE,
     AlignmentRequest,
     DecodedBlock,
     Diarization,
@@ -95,15 +98,24 @@ class _Role:
         self._timeout = timeout_seconds
 
     async def _call(self, method: str, *arguments: Any) -> Any:
-        response = getattr(self._handle, method).remote(*arguments)
-        return await _answer(self._who, response, self._timeout, response.cancel)
+        with named_after_task():
+            response = getattr(self._handle, method).remote(*arguments)
+        return taken(await _answer(self._who, response, self._timeout, response.cancel))
 
-    async def _each(self, method: str, items: Sequence[Any]) -> list[Any]:
+    async def _each(self, method: str, items: Sequence[Any], *more: Any) -> list[Any]:
         """One call per item, all at once; an item's own SpeechError stands in its place."""
-        calls = [self._call(method, item) for item in items]
+        calls = [self._call(method, item, *more) for item in items]
         results = await asyncio.gather(*calls, return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException) and not isinstance(result, SpeechError):
+                raise result
+        return results
+
+    async def _all(self, method: str, items: Sequence[Any], *more: Any) -> list[Any]:
+        """The same; one item's SpeechError is that of all."""
+        results = await self._each(method, items, *more)
+        for result in results:
+            if isinstance(result, SpeechError):
                 raise result
         return results
 
@@ -121,9 +133,12 @@ class ServePreparer(_Role):
         size: int = await self._call("mux", request)
         return size
 
-    async def prepare(self, source: MediaSource) -> AsyncGenerator[DecodedBlock | Preparation]:
+    async def prepare(
+        self, source: MediaSource, lane: str = LIVE
+    ) -> AsyncGenerator[DecodedBlock | Preparation]:
         """Decode block by block."""
-        stream: Any = self._handle.options(stream=True).prepare.remote(source)
+        with named_after_task():
+            stream: Any = self._handle.options(stream=True).prepare.remote(source, lane)
         try:
             while True:
                 try:
@@ -138,13 +153,11 @@ class ServePreparer(_Role):
 class ServeTranscriber(_Role):
     """The Transcriber port."""
 
-    async def detect_language(self, windows: Sequence[Pcm]) -> list[LanguageGuess]:
+    async def detect_language(
+        self, windows: Sequence[Pcm], lane: str = LIVE
+    ) -> list[LanguageGuess]:
         """The language of each window."""
-        results = await self._each("detect_language", windows)
-        for result in results:
-            if isinstance(result, SpeechError):
-                raise result
-        return results
+        return await self._all("detect_language", windows, lane)
 
     async def transcribe(self, requests: Sequence[WindowRequest]) -> list[WindowText | SpeechError]:
         """The text of each window."""
@@ -169,17 +182,19 @@ class ServeAligner(_Role):
 class ServeSpeakerSegmenter(_Role):
     """The SpeakerSegmenter port."""
 
-    async def segment(self, spans: Sequence[Pcm]) -> list[SpanSegmentation]:
+    async def segment(self, spans: Sequence[Pcm], lane: str = LIVE) -> list[SpanSegmentation]:
         """Local speakers of each span."""
-        return [await self._call("segment", span) for span in spans]
+        return await self._all("segment", spans, lane)
 
 
 class ServeSpeakerEmbedder(_Role):
     """The SpeakerEmbedder port."""
 
-    async def embed(self, spans: Sequence[tuple[Pcm, SpanSegmentation]]) -> list[ports.Embeddings]:
+    async def embed(
+        self, spans: Sequence[tuple[Pcm, SpanSegmentation]], lane: str = LIVE
+    ) -> list[ports.Embeddings]:
         """One vector per chunk and local speaker."""
-        return [await self._call("embed", span) for span in spans]
+        return await self._all("embed", spans, lane)
 
 
 class ServeSpeakerClusterer(_Role):
@@ -215,11 +230,8 @@ class ServeTextEmbedder(_Role):
     async def embed(self, texts: Sequence[str]) -> ports.TextEmbeddings:
         """One vector per text."""
         parts = [list(texts[start : start + TEXTS]) for start in range(0, len(texts), TEXTS)]
-        found: list[ports.TextEmbeddings] = []
-        for answer in await self._each("embed", parts or [[]]):
-            if isinstance(answer, SpeechError):
-                raise answer
-            found.append(answer)
+        found: list[ports.TextEmbeddings]
+        found = await self._all("embed", parts or [[]])
         if len({one.model for one in found}) > 1:
             # Replicas are being replaced by those of another model.
             raise SpeechUnavailable(f"{self._who} is changing its model.")

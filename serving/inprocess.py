@@ -1,13 +1,19 @@
-"""The ports over engines in this process: for bulk actors, benches and tests."""
+"""The ports over replicas and engines in this process: for bulk actors, benches and tests."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator, Sequence
 from typing import Any
 
-from serving import assembly, ports
+from serving import assembly, busy, ports
 from serving.arguments import SpeechArguments
-from serving.errors import SpeechError
+from serving.busy import taken
+from serving.deployments.aligner import Aligner
+from serving.deployments.speaker_embedder import SpeakerEmbedder
+from serving.deployments.speaker_segmenter import SpeakerSegmenter
+from serving.deployments.transcriber import Transcriber
+from serving.errors import EngineFailed, SpeechError
 from serving.speech import (
+    LIVE,
     AlignmentRequest,
     DecodedBlock,
     Diarization,
@@ -60,65 +66,98 @@ class InProcessPreparer:
         size: int = await asyncio.to_thread(self._decoder.mux, request)
         return size
 
-    def prepare(self, source: MediaSource) -> AsyncGenerator[DecodedBlock | Preparation]:
+    def prepare(
+        self,
+        source: MediaSource,
+        lane: str = LIVE,  # noqa: ARG002 - nobody waits here
+    ) -> AsyncGenerator[DecodedBlock | Preparation]:
         """Decode block by block."""
         return drain(self._decoder.prepare(source))
 
 
-class InProcessTranscriber:
-    """The Transcriber port over an engine, in engine batches."""
+class _Replica:
+    """A replica in this process, asked as over a handle: a call per item, batched in there."""
 
-    def __init__(self, engine: Any, batch_size: int) -> None:
-        self._engine = engine
-        self._batch_size = batch_size
+    def __init__(self, replica: Any) -> None:
+        self._replica = replica
 
-    async def detect_language(self, windows: Sequence[Pcm]) -> list[LanguageGuess]:
-        """The language of each window."""
-        return list(await asyncio.to_thread(self._engine.detect_language, windows))
+    async def _each(self, method: str, items: Sequence[Any], *more: Any) -> list[Any]:
+        """One call per item, all at once; an item's own SpeechError stands in its place."""
+        calls = [getattr(self._replica, method)(item, *more) for item in items]
+        results = await asyncio.gather(*calls, return_exceptions=True)
+        return [_verdict(result) for result in results]
 
-    async def transcribe(self, requests: Sequence[WindowRequest]) -> list[WindowText | SpeechError]:
-        """The text of each window."""
-        results: list[WindowText | SpeechError] = []
-        for start in range(0, len(requests), self._batch_size):
-            batch = requests[start : start + self._batch_size]
-            results += await asyncio.to_thread(self._engine.transcribe, batch)
+    async def _all(self, method: str, items: Sequence[Any], *more: Any) -> list[Any]:
+        """The same; one item's SpeechError is that of all."""
+        results = await self._each(method, items, *more)
+        for result in results:
+            if isinstance(result, SpeechError):
+                raise result
         return results
 
 
-class InProcessAligner:
-    """The Aligner port over an engine."""
+def _verdict(result: Any) -> Any:
+    """A result, or what a caller may know of its failure; the replica's log has the rest."""
+    if isinstance(result, Exception) and not isinstance(result, SpeechError):
+        return EngineFailed()
+    if isinstance(result, BaseException) and not isinstance(result, SpeechError):
+        raise result
+    return taken(result)
 
-    def __init__(self, engine: Any) -> None:
-        self._engine = engine
+
+class InProcessTranscriber(_Replica):
+    """The Transcriber port."""
+
+    async def detect_language(
+        self, windows: Sequence[Pcm], lane: str = LIVE
+    ) -> list[LanguageGuess]:
+        """The language of each window."""
+        return await self._all("detect_language", windows, lane)
+
+    async def transcribe(self, requests: Sequence[WindowRequest]) -> list[WindowText | SpeechError]:
+        """The text of each window."""
+        return await self._each("transcribe", requests)
+
+
+class InProcessAligner(_Replica):
+    """The Aligner port."""
 
     async def timing(self, language: str) -> WordTiming | None:
         """How words of this language are timed."""
-        timing: WordTiming | None = self._engine.timing(language)
+        timing: WordTiming | None = await self._replica.timing(language)
         return timing
 
     async def align(
         self, requests: Sequence[AlignmentRequest]
     ) -> list[tuple[Word, ...] | SpeechError]:
         """Word times of each request."""
-        return list(await asyncio.to_thread(self._engine.align, requests))
+        return await self._each("align", requests)
 
 
-class InProcessDiarization:
-    """The three diarization ports over their engines."""
+class InProcessSpeakerSegmenter(_Replica):
+    """The SpeakerSegmenter port."""
 
-    def __init__(self, segmenter: Any, embedder: Any, clusterer: Any, grouping: Any) -> None:
-        self._segmenter = segmenter
-        self._embedder = embedder
+    async def segment(self, spans: Sequence[Pcm], lane: str = LIVE) -> list[SpanSegmentation]:
+        """Local speakers of each span."""
+        return await self._all("segment", spans, lane)
+
+
+class InProcessSpeakerEmbedder(_Replica):
+    """The SpeakerEmbedder port."""
+
+    async def embed(
+        self, spans: Sequence[tuple[Pcm, SpanSegmentation]], lane: str = LIVE
+    ) -> list[ports.Embeddings]:
+        """One vector per chunk and local speaker."""
+        return await self._all("embed", spans, lane)
+
+
+class InProcessSpeakerClusterer:
+    """The SpeakerClusterer port over its engines."""
+
+    def __init__(self, clusterer: Any, grouping: Any) -> None:
         self._clusterer = clusterer
         self._grouping = grouping
-
-    async def segment(self, spans: Sequence[Pcm]) -> list[SpanSegmentation]:
-        """Local speakers of each span."""
-        return list(await asyncio.to_thread(self._segmenter.segment, spans))
-
-    async def embed(self, spans: Sequence[tuple[Pcm, SpanSegmentation]]) -> list[ports.Embeddings]:
-        """One vector per chunk and local speaker."""
-        return list(await asyncio.to_thread(self._embedder.embed, spans))
 
     async def cluster(
         self,
@@ -127,9 +166,10 @@ class InProcessDiarization:
         bounds: SpeakerBounds,
     ) -> Diarization:
         """Who spoke when."""
-        diarization: Diarization = await asyncio.to_thread(
-            self._clusterer.cluster, segmentations, embeddings, bounds
-        )
+        with busy.timed():
+            diarization: Diarization = await asyncio.to_thread(
+                self._clusterer.cluster, segmentations, embeddings, bounds
+            )
         return diarization
 
     async def group(
@@ -161,18 +201,18 @@ class InProcessTextEmbedder:
 
 def create_ports(arguments: SpeechArguments) -> ports.Ports:
     """Load every engine here and put the ports over them."""
-    engines = [build(arguments) for build in assembly.BUILDERS.values()]
-    for engine in engines:
+    decoder, clusterer, text_embedder = (
+        build(arguments)
+        for build in (assembly.preparer, assembly.speaker_clusterer, assembly.text_embedder)
+    )
+    for engine in (decoder, clusterer, text_embedder):
         engine.load()
-    decoder, transcriber, aligner, segmenter, embedder, clusterer, text_embedder = engines
-    grouping = assembly.voice_grouping(arguments)
-    diarization = InProcessDiarization(segmenter, embedder, clusterer, grouping)
     return ports.Ports(
         InProcessPreparer(decoder),
-        InProcessTranscriber(transcriber, arguments.batch_size),
-        InProcessAligner(aligner),
-        diarization,
-        diarization,
-        diarization,
+        InProcessTranscriber(Transcriber(arguments)),
+        InProcessAligner(Aligner(arguments)),
+        InProcessSpeakerSegmenter(SpeakerSegmenter(arguments)),
+        InProcessSpeakerEmbedder(SpeakerEmbedder(arguments)),
+        InProcessSpeakerClusterer(clusterer, assembly.voice_grouping(arguments)),
         InProcessTextEmbedder(text_embedder, arguments.text_embedding_identity),
     )

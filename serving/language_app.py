@@ -18,7 +18,7 @@ HEADROOM = 16
 def build(_arguments: dict[str, Any]) -> Application:
     """The application; settings are read from the environment of the node that builds it."""
     settings = Settings()
-    gpus = cluster_gpus()
+    gpus = cluster_gpus(settings.ray)
     arguments = language_arguments(settings, gpus)
     chosen = defaults(settings.language, on_gpu=gpus > 0)
     options = deployment_options(Role.language_model, settings, gpus, chosen.max_sequences)

@@ -1,9 +1,9 @@
 """What a stage may ask of the models: async protocols, owned here, with two adapters.
 
-`serving.client` asks Serve deployments (online); `serving.inprocess` holds engines in this process
-(bulk, tests). Ports take lists: `client` fans out one call per item and Serve batches across
-callers; `inprocess` cuts engine batches itself. An item that fails alone comes back as the
-`SpeechError` in its place; a call that fails as a whole raises.
+`serving.client` asks Serve deployments (online); `serving.inprocess` holds their replicas in this
+process (bulk, tests). Ports take lists: both fan out one call per item, and the replica batches
+across callers. An item that fails alone comes back as the `SpeechError` in its place; a call that
+fails as a whole raises. `lane` is one of `serving.speech.LANES`: who goes first in the replica.
 """
 
 from collections.abc import AsyncGenerator, Sequence
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from serving.errors import SpeechError
 from serving.language import Generation, GenerationRequest, LlmConnection
 from serving.speech import (
+    LIVE,
     AlignmentRequest,
     DecodedBlock,
     Diarization,
@@ -51,7 +52,9 @@ class Preparer(Protocol):
         """Put subtitles into a video, and the result to its URL; the result's bytes."""
         ...
 
-    def prepare(self, source: MediaSource) -> AsyncGenerator[DecodedBlock | Preparation]:
+    def prepare(
+        self, source: MediaSource, lane: str = LIVE
+    ) -> AsyncGenerator[DecodedBlock | Preparation]:
         """Decode block by block; the last item is the Preparation."""
         ...
 
@@ -59,7 +62,9 @@ class Preparer(Protocol):
 class Transcriber(Protocol):
     """Speech to text, window by window."""
 
-    async def detect_language(self, windows: Sequence[Pcm]) -> list[LanguageGuess]:
+    async def detect_language(
+        self, windows: Sequence[Pcm], lane: str = LIVE
+    ) -> list[LanguageGuess]:
         """The language of each window."""
         ...
 
@@ -85,7 +90,7 @@ class Aligner(Protocol):
 class SpeakerSegmenter(Protocol):
     """Audio of spans to local speaker activity."""
 
-    async def segment(self, spans: Sequence[Pcm]) -> list[SpanSegmentation]:
+    async def segment(self, spans: Sequence[Pcm], lane: str = LIVE) -> list[SpanSegmentation]:
         """Local speakers of each span."""
         ...
 
@@ -93,7 +98,9 @@ class SpeakerSegmenter(Protocol):
 class SpeakerEmbedder(Protocol):
     """Local speakers to vectors."""
 
-    async def embed(self, spans: Sequence[tuple[Pcm, SpanSegmentation]]) -> list[Embeddings]:
+    async def embed(
+        self, spans: Sequence[tuple[Pcm, SpanSegmentation]], lane: str = LIVE
+    ) -> list[Embeddings]:
         """One vector per chunk and local speaker of each span."""
         ...
 

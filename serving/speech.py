@@ -27,6 +27,11 @@ Task = str
 """`transcribe` (same language out) or `translate` (English out)."""
 
 
+LIVE, BULK = "live", "bulk"
+LANES = (LIVE, "interactive", BULK)
+"""Who goes first where requests wait for a model (the names of db.models.Lane)."""
+
+
 class Doubt(StrEnum):
     """Why a text may not be what was said. Doubtful text is kept and marked."""
 
@@ -115,6 +120,8 @@ class WindowRequest:
     """Ask Whisper for word times (cross-attention): only where no aligner knows the language."""
     speech_seconds: float | None = None
     """Speech in the window by voice activity detection; None: not known."""
+    lane: str = LIVE
+    """One of LANES."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +144,8 @@ class AlignmentRequest:
     audio: Pcm
     text: str
     language: str
+    lane: str = LIVE
+    """One of LANES."""
 
 
 @dataclass(frozen=True, slots=True)

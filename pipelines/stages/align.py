@@ -38,7 +38,7 @@ class Align:
                 return ()
             audio = await context.audio.read(window.start, window.end)
             [result] = await context.ports.aligner.align(
-                [AlignmentRequest(audio, text.text, language)]
+                [AlignmentRequest(audio, text.text, language, context.lane)]
             )
             if isinstance(result, SpeechError):
                 raise result

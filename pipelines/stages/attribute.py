@@ -2,11 +2,13 @@
 
 import asyncio
 import unicodedata
-from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import groupby, pairwise
+from itertools import groupby, islice, pairwise
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from pipelines.stages.base import Context, Recording
 from serving.speech import Segment, SpeakerTurn, WindowText, Word
@@ -20,6 +22,9 @@ MAX_SEGMENT_SECONDS = 20.0
 MAX_ISLAND_WORDS = 2
 """So few words of another speaker inside one sentence are a late turn boundary, not a speaker."""
 MAX_ISLAND_SECONDS = 0.8
+
+Times = npt.NDArray[np.float64]
+"""Seconds, one for each word or turn."""
 
 
 class Attribute:
@@ -38,40 +43,58 @@ class Attribute:
 
 def attributed(recording: Recording, turns: Sequence[SpeakerTurn]) -> tuple[Segment, ...]:
     """All segments of a recording."""
+    labelled = iter(_labelled([word for words in recording.words for word in words], turns))
     return tuple(
         segment
         for text, words in zip(recording.texts, recording.words, strict=True)
-        for segment in segments_of(text, speakers_of(words, turns))
+        for segment in segments_of(text, _without_islands(list(islice(labelled, len(words)))))
     )
 
 
 def speakers_of(words: Sequence[Word], turns: Sequence[SpeakerTurn]) -> list[Word]:
-    """Each word with the speaker of the exclusive turn it overlaps most, or of the nearest one.
+    """Each word with the speaker of the exclusive turn it overlaps most, or of the nearest one."""
+    return _without_islands(_labelled(words, turns))
 
-    Both are ordered by time, so one pass over both will do.
-    """
+
+def _labelled(words: Sequence[Word], turns: Sequence[SpeakerTurn]) -> list[Word]:
     if not turns or not words:
         return list(words)
-    labelled = []
-    first = bisect_left(turns, words[0].start, key=lambda turn: turn.end)
-    first = min(first, len(turns) - 1)
-    for word in words:
-        while first + 1 < len(turns) and turns[first].end < word.start:
-            first += 1
-        labelled.append(replace(word, speaker=_speaker(word, turns, max(0, first - 1))))
-    return _without_islands(labelled)
+    return [
+        Word(word.start, word.end, word.word, word.probability, turns[turn].speaker)
+        for word, turn in zip(words, _nearest(words, turns).tolist(), strict=True)
+    ]
 
 
-def _speaker(word: Word, turns: Sequence[SpeakerTurn], first: int) -> str:
-    best, best_score = turns[first].speaker, float("-inf")
-    for turn in turns[first:]:
-        # Overlap in seconds; negative: the distance between word and turn.
-        score = min(word.end, turn.end) - max(word.start, turn.start)
-        if score > best_score:
-            best, best_score = turn.speaker, score
-        if turn.start > word.end:
+def _nearest(words: Sequence[Word], turns: Sequence[SpeakerTurn]) -> npt.NDArray[np.int64]:
+    """Index of the turn that each word overlaps most, or is nearest to: of equal ones the first.
+
+    Turns are in order and disjoint, so that only those from the one before a word to the one after
+    it count: they are looked at in step, for all words at once.
+    """
+    start, end = _times(words)
+    starts, ends = _times(turns)
+    first = np.maximum(np.searchsorted(ends, start) - 1, 0)
+    last = np.minimum(np.searchsorted(starts, end, side="right"), len(turns) - 1)
+    best, best_score = first.copy(), np.full(len(words), -np.inf)
+    left = np.arange(len(words))
+    for step in range(len(turns)):
+        left = left[first[left] + step <= last[left]]
+        if not len(left):
             break
+        turn = first[left] + step
+        # Overlap in seconds; negative: the distance between word and turn.
+        score = np.minimum(end[left], ends[turn]) - np.maximum(start[left], starts[turn])
+        better = score > best_score[left]
+        best[left[better]] = turn[better]
+        best_score[left[better]] = score[better]
     return best
+
+
+def _times(spoken: Sequence[Word] | Sequence[SpeakerTurn]) -> tuple[Times, Times]:
+    return (
+        np.array([one.start for one in spoken], dtype=np.float64),
+        np.array([one.end for one in spoken], dtype=np.float64),
+    )
 
 
 def _without_islands(words: list[Word]) -> list[Word]:

@@ -11,9 +11,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from db.errors import StoreUnavailable
+from serving.audio import STEP_SECONDS
 from serving.errors import LanguageUnsupported, ModelUnavailable, SpeechError, SpeechUnavailable
 from serving.ports import Ports
 from serving.speech import (
+    LIVE,
     Diarization,
     LanguageGuess,
     MediaSource,
@@ -126,6 +128,8 @@ class Models:
     beam_size: int
     embedding: str
     """Identity of voiceprints: those of different models cannot be compared."""
+    segmentation_step_seconds: float = STEP_SECONDS
+    """From one chunk of speaker segmentation to the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +143,9 @@ class Context:
     progress: Progress
     pace: StagePace
     slot: Callable[[str], AbstractAsyncContextManager[Any]]
-    """A place among the parts of a stage that may be outstanding, in this task and in all."""
+    """A place among the parts of a stage that may be outstanding."""
+    lane: str = LIVE
+    """How urgent the task is: replicas take what is urgent first."""
     audio_seconds: float = 0.0
     """What the file's header says of its length."""
     last_attempt: bool = False

@@ -69,7 +69,9 @@ class Embed:
 
         async def work(span: Span) -> Embeddings:
             audio = await context.audio.read(span.start, span.end)
-            [found] = await context.ports.embedder.embed([(audio, _segmentation(span))])
+            [found] = await context.ports.embedder.embed(
+                [(audio, _segmentation(span))], context.lane
+            )
             return found
 
         key = fingerprint(recording.sha256, context.models.embedding, samples, known.turns)
@@ -96,7 +98,7 @@ class Embed:
 
 def cut(samples: int, turns: Sequence[SpeakerTurn]) -> list[Span]:
     """The spans of a recording in which anybody speaks, each with the turns that reach into it."""
-    grid = spans(samples, CHUNK_SECONDS, STEP_SECONDS, CHUNKS_PER_SPAN)
+    grid = spans(samples, STEP_SECONDS, CHUNKS_PER_SPAN)
     parts = [Span(start / SAMPLE_RATE, end / SAMPLE_RATE) for start, end in grid]
     length = CHUNKS_PER_SPAN * STEP_SECONDS
     for turn in turns:

@@ -41,8 +41,9 @@ class Prepare:
 
     async def _decode(self, recording: Recording, context: Context) -> Preparation:
         done, started = 0.0, time.monotonic()
+        decoding = context.ports.preparer.prepare(recording.source, context.lane)
         # Closed with this block: an error here must end the decoder there.
-        async with aclosing(context.ports.preparer.prepare(recording.source)) as items:
+        async with aclosing(decoding) as items:
             async for item in items:
                 if isinstance(item, Preparation):
                     context.progress(self.name, item.duration, item.duration)

@@ -41,6 +41,7 @@ class Transcribe:
                 task=options.task,
                 word_times=not aligned,
                 speech_seconds=window.speech_seconds,
+                lane=context.lane,
             )
             [result] = await context.ports.transcriber.transcribe([request])
             if isinstance(result, SpeechError):
@@ -76,8 +77,11 @@ class Transcribe:
         if 0 in stored:
             return STORED_LANGUAGE.validate_json(stored[0])
         windows = sample(recording.windows)
-        audio = [await context.audio.read(window.start, window.end) for window in windows]
-        guesses = await patiently(context, lambda: context.ports.transcriber.detect_language(audio))
+        async with context.slot(self.name):
+            audio = [await context.audio.read(window.start, window.end) for window in windows]
+            guesses = await patiently(
+                context, lambda: context.ports.transcriber.detect_language(audio, context.lane)
+            )
         language = vote(windows, guesses)
         await context.checkpoints.save("language", key, 0, STORED_LANGUAGE.dump_json(language))
         return language

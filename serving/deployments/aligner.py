@@ -1,9 +1,13 @@
 """Aligner: known text to word times, one window per call."""
 
+import numpy as np
+
 from serving.arguments import SpeechArguments
+from serving.busy import served
 from serving.deployments.base import EngineReplica
 from serving.deployments.batching import Batcher
-from serving.speech import AlignmentRequest, Word, WordTiming
+from serving.deployments.waiting import Traits
+from serving.speech import SAMPLE_RATE, AlignmentRequest, Word, WordTiming
 
 
 class Aligner(EngineReplica):
@@ -13,21 +17,27 @@ class Aligner(EngineReplica):
 
     def __init__(self, arguments: SpeechArguments) -> None:
         super().__init__(arguments)
-        self._align: Batcher[AlignmentRequest, tuple[Word, ...]] = Batcher(
+        # Its engines take one window after the other: to wait for more would gain nothing.
+        self._align: Batcher[AlignmentRequest, tuple[Word, ...]] = self.batcher(
+            "align",
             self.engine.align,
-            pool=self.pool,
+            lambda request: Traits(request.lane, None, len(request.audio) / SAMPLE_RATE),
             size=arguments.batch_size,
             wait_seconds=0.0,
-            concurrent=arguments.max_concurrent_batches,
-            stuck_seconds=arguments.stuck_batch_seconds,
         )
-        self.batchers = {"align": self._align}
+
+    def warm_up(self) -> None:
+        """Align one word; wav2vec2 loads a language when it is first asked for one."""
+        if self.arguments.alignment_model == "ctc_phoneme":
+            silence = np.zeros(SAMPLE_RATE, dtype=np.int16)
+            self.engine.align([AlignmentRequest(silence, "ready", "en")])
 
     async def timing(self, language: str) -> WordTiming | None:
         """How words of this language are timed; None: not here."""
         timing: WordTiming | None = self.engine.timing(language)
         return timing
 
+    @served
     async def align(self, request: AlignmentRequest) -> tuple[Word, ...]:
         """Word times of one window."""
         return await self._align(request)

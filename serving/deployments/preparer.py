@@ -6,8 +6,9 @@ from contextlib import aclosing
 
 from serving.arguments import SpeechArguments
 from serving.deployments.base import EngineReplica
+from serving.deployments.lane_places import LanePlaces
 from serving.inprocess import drain
-from serving.speech import DecodedBlock, MediaProbe, MediaSource, MuxRequest, Preparation
+from serving.speech import LIVE, DecodedBlock, MediaProbe, MediaSource, MuxRequest, Preparation
 
 DECODERS = 2
 """Recordings that one replica decodes at a time."""
@@ -21,7 +22,7 @@ class Preparer(EngineReplica):
     def __init__(self, arguments: SpeechArguments) -> None:
         super().__init__(arguments)
         # Each may take the sandbox's whole memory; probes are small and do not wait for them.
-        self._decoders = asyncio.Semaphore(DECODERS)
+        self._decoders = LanePlaces(DECODERS, arguments.lane_patience)
         self._muxer = asyncio.Semaphore(1)
 
     async def probe(self, source: MediaSource) -> MediaProbe:
@@ -42,8 +43,11 @@ class Preparer(EngineReplica):
                 if not work.done():
                     await asyncio.wait([work])
 
-    async def prepare(self, source: MediaSource) -> AsyncGenerator[DecodedBlock | Preparation]:
+    async def prepare(
+        self, source: MediaSource, lane: str = LIVE
+    ) -> AsyncGenerator[DecodedBlock | Preparation]:
         """Decode; ends ffmpeg when the caller goes away."""
-        async with self._decoders, aclosing(drain(self.engine.prepare(source))) as items:
+        place = self._decoders.take(lane)
+        async with place, aclosing(drain(self.engine.prepare(source))) as items:
             async for item in items:
                 yield item

@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Sequence
 
-from serving import assembly
+from serving import assembly, busy
 from serving.arguments import SpeechArguments
+from serving.busy import served
 from serving.deployments.base import EngineReplica
 from serving.ports import Embeddings, Numbers, Voiceprints
 from serving.speech import Diarization, SpanSegmentation, SpeakerBounds
@@ -19,6 +20,7 @@ class SpeakerClusterer(EngineReplica):
         super().__init__(arguments)
         self.grouping = assembly.voice_grouping(arguments)
 
+    @served
     async def cluster(
         self,
         segmentations: Sequence[SpanSegmentation],
@@ -26,9 +28,10 @@ class SpeakerClusterer(EngineReplica):
         bounds: SpeakerBounds,
     ) -> Diarization:
         """Turns and one vector per speaker."""
-        diarization: Diarization = await asyncio.to_thread(
-            self.engine.cluster, segmentations, embeddings, bounds
-        )
+        with busy.timed():
+            diarization: Diarization = await asyncio.to_thread(
+                self.engine.cluster, segmentations, embeddings, bounds
+            )
         return diarization
 
     async def group(

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -43,6 +44,9 @@ PRONOUNCEABLE = re.compile(r"[a-z][a-z'-]*")
 
 Tokens = tuple[int, ...]
 
+Heard = Future[LogProbs]
+"""A piece of audio that is being heard."""
+
 
 @dataclass(frozen=True, slots=True)
 class CtcPhonemeOptions:
@@ -53,6 +57,8 @@ class CtcPhonemeOptions:
     the median lag behind pocketsphinx's starts (tests/models/test_alignment.py)."""
     cached_words: int = 50_000
     """Pronunciations kept: finding one takes 5 ms, and speech repeats its words."""
+    threads: int = 1
+    """Pieces that are heard at once: hama uses one thread for each."""
 
 
 class CtcPhonemeAligner:
@@ -63,6 +69,7 @@ class CtcPhonemeAligner:
         self._acoustics: Any = None
         self._pronounce: Any = None
         self._tokens: dict[str, int] = {}
+        self._pool = ThreadPoolExecutor(self.options.threads, thread_name_prefix="ctc")
 
     def load(self) -> None:
         """Load hama's acoustic model and its grapheme-to-phoneme model (both in its wheel)."""
@@ -94,32 +101,44 @@ class CtcPhonemeAligner:
 
     def align(self, requests: Sequence[AlignmentRequest]) -> list[tuple[Word, ...] | SpeechError]:
         """Every word of each text (split at spaces), timed; an invalid request fails alone."""
-        return [self._align(request) for request in requests]
-
-    def _align(self, request: AlignmentRequest) -> tuple[Word, ...] | SpeechError:
         if self._acoustics is None:
             raise ModelUnavailable("alignment model not loaded")
+        # All are heard ahead: words of one are looked for while the next is heard.
+        heard = [self._refusal(request) or self._hear(request) for request in requests]
+        return [
+            found if isinstance(found, SpeechError) else self._words(request, found)
+            for request, found in zip(requests, heard, strict=True)
+        ]
+
+    def _refusal(self, request: AlignmentRequest) -> SpeechError | None:
+        """Why a request cannot be done."""
         if request.audio.dtype != np.int16 or request.audio.ndim != 1 or not len(request.audio):
             return MediaInvalid("a window is mono int16 audio, and not empty")
         if self.timing(request.language) is None:
             return LanguageUnsupported(f"phoneme alignment does not know {request.language!r}")
+        return None
+
+    def _words(self, request: AlignmentRequest, heard: Sequence[Heard]) -> tuple[Word, ...]:
         texts = request.text.split()
         if not texts:
             return ()
-        found = self._search(self._hear(request.audio), texts)
+        pieces = [piece.result() for piece in heard]
+        found = self._search(np.concatenate(pieces, dtype=np.float32), texts)
         return settle(found, len(request.audio) / SAMPLE_RATE)
 
-    def _hear(self, audio: Pcm) -> LogProbs:
-        """Log probability of every token in every frame, heard piece by piece."""
-        heard = []
-        for start in range(0, len(audio), PIECE_SAMPLES):
-            first = max(0, start - MARGIN_SAMPLES)
-            last = min(len(audio), start + PIECE_SAMPLES + MARGIN_SAMPLES)
-            waveform = audio[first:last].astype(np.float32) / 32768
-            (output,) = self._acoustics.run(["log_probs"], {"waveform": waveform[None]})
-            skipped = (start - first) // FRAME_SAMPLES
-            heard.append(output[0][skipped : skipped + PIECE_SAMPLES // FRAME_SAMPLES])
-        return np.concatenate(heard, dtype=np.float32)
+    def _hear(self, request: AlignmentRequest) -> list[Heard]:
+        """Log probability of every token in every frame, piece by piece; nothing without a text."""
+        starts = range(0, len(request.audio), PIECE_SAMPLES) if request.text.strip() else ()
+        return [self._pool.submit(self._hear_piece, request.audio, start) for start in starts]
+
+    def _hear_piece(self, audio: Pcm, start: int) -> LogProbs:
+        first = max(0, start - MARGIN_SAMPLES)
+        last = min(len(audio), start + PIECE_SAMPLES + MARGIN_SAMPLES)
+        waveform = audio[first:last].astype(np.float32) / 32768
+        (output,) = self._acoustics.run(["log_probs"], {"waveform": waveform[None]})
+        skipped = (start - first) // FRAME_SAMPLES
+        heard: LogProbs = output[0][skipped : skipped + PIECE_SAMPLES // FRAME_SAMPLES]
+        return heard
 
     def _search(self, heard: LogProbs, texts: list[str]) -> list[TimedWord]:
         """The most probable frames of every word."""

@@ -75,6 +75,10 @@ class FakeTranscriber:
         """Always English."""
         return [LanguageGuess("en", 0.99, {"en": 0.99}) for _ in windows]
 
+    def prepare(self, request: WindowRequest) -> WindowRequest:
+        """Nothing to prepare."""
+        return request
+
     def transcribe(self, requests: Sequence[WindowRequest]) -> list[WindowText | SpeechError]:
         """The text of each window."""
         time.sleep(self._seconds * len(requests))

@@ -1,7 +1,8 @@
 """Speakers of a whole recording, from the local speakers of its chunks and their embeddings.
 
-Follows `SpeakerDiarization.apply` of pyannote.audio 4.0.7 and gives its turns. Three things are our
-own: the number of clustered points is bounded; the last step is computed without the array of
+Follows `SpeakerDiarization.apply` of pyannote.audio 4.0.7 and gives its turns. Four things are our
+own: the number of clustered points is bounded (serving.engines.bounded_clustering); how many chunks
+make a speaker follows from the step between them; the last step is computed without the array of
 (chunks, frames, speakers) floats that pyannote needs, which is gigabytes for long recordings; and a
 speaker's embedding is the mean of all of its vectors, by how long it speaks alone in each, where
 pyannote gives the centroid of those that were clustered, a second of speech as much as ten.
@@ -14,7 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from serving.engines import pyannote_model
+from serving.audio import STEP_SECONDS
+from serving.engines import bounded_clustering, pyannote_model
+from serving.engines.bounded_clustering import Rules, Wanted
 from serving.ports import Embeddings
 from serving.speech import Diarization, SpanSegmentation, SpeakerBounds, SpeakerTurn
 from serving.voiceprints import clean_seconds, mean_voiceprint
@@ -40,10 +43,11 @@ class SpeakerClusteringOptions:
 
     threshold: float
     min_cluster_size: int = 12
+    """Chunks that make a speaker, where one begins every second (pyannote's own step)."""
     method: str = "centroid"
     embedding_model: str = ""
     max_clustered_embeddings: int = 5000
-    """Of more, evenly spaced ones are clustered; the rest joins the nearest centroid."""
+    """Of more, those that are near in time and alike become one."""
 
 
 class SpeakerClusteringEngine:
@@ -54,18 +58,17 @@ class SpeakerClusteringEngine:
         self._clustering: Any = None
 
     def load(self) -> None:
-        """Set the hyper-parameters."""
+        """Load pyannote's ways to choose which vectors count, and to assign the others."""
         pyannote_model.quiet()
         from pyannote.audio.pipelines.clustering import AgglomerativeClustering
 
+        self._clustering = AgglomerativeClustering(metric="cosine")
+
+    def _rules(self, step_seconds: float) -> Rules:
+        """Fewer chunks make a speaker where fewer chunks hear each second."""
         options = self.options
-        self._clustering = AgglomerativeClustering(metric="cosine").instantiate(
-            {
-                "method": options.method,
-                "threshold": options.threshold,
-                "min_cluster_size": options.min_cluster_size,
-            }
-        )
+        size = max(1, round(options.min_cluster_size * STEP_SECONDS / step_seconds))
+        return Rules(options.threshold, size, options.method)
 
     def cluster(
         self,
@@ -107,20 +110,20 @@ class SpeakerClusteringEngine:
     ) -> Clusters:
         """Give every local speaker a cluster.
 
-        The steps of pyannote's `BaseClustering.__call__`, with a sample in place of all points.
+        The steps of pyannote's `BaseClustering.__call__`, with its own clustering left out.
         """
         clustering = self._clustering
         points, chunks, speakers = clustering.filter_embeddings(
             embeddings, timeline.feature(activity)
         )
-        kept = _evenly_spaced(len(points), self.options.max_clustered_embeddings)
-        points, chunks, speakers = points[kept], chunks[kept], speakers[kept]
-        number, minimum, maximum = clustering.set_num_clusters(
-            len(points), bounds.exact, bounds.minimum, bounds.maximum
+        wanted = Wanted(
+            *clustering.set_num_clusters(len(points), bounds.exact, bounds.minimum, bounds.maximum)
         )
-        if maximum < 2:
+        if wanted.maximum < 2:
             return np.zeros(embeddings.shape[:2], dtype=np.int64)
-        clusters = clustering.cluster(points, minimum, maximum, number)
+        rules = self._rules(timeline.step_seconds)
+        most = self.options.max_clustered_embeddings
+        clusters = bounded_clustering.cluster(points, rules, wanted, most)
         hard: Clusters = clustering.assign_embeddings(embeddings, chunks, speakers, clusters)[0]
         return hard
 
@@ -131,6 +134,7 @@ class _Timeline:
     def __init__(self, segmentation: SpanSegmentation) -> None:
         from pyannote.core import SlidingWindow
 
+        self.step_seconds = segmentation.step_seconds
         self._chunks = SlidingWindow(segmentation.chunk_seconds, segmentation.step_seconds, 0.0)
         self._frames = SlidingWindow(
             segmentation.frame_seconds, segmentation.frame_step_seconds, 0.0
@@ -170,13 +174,6 @@ class _Timeline:
 
     def _middle(self, frame: int) -> float:
         return float(self._frames[frame].middle)
-
-
-def _evenly_spaced(count: int, most: int) -> npt.NDArray[np.int64]:
-    """Indices of at most `most` of `count` points, spread over the recording."""
-    if count <= most:
-        return np.arange(count)
-    return np.linspace(0, count - 1, most).round().astype(np.int64)
 
 
 def _heard(timeline: _Timeline, activity: Activity, hard: Clusters, frames: int) -> Grid:

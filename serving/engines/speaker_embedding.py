@@ -21,8 +21,20 @@ PCM_SCALE = 32768.0
 """int16 to the floats in -1..1 that models take."""
 
 BLOCK_CHUNKS = 64
-"""Chunks that are held at once, as floats (41 MB), while threads embed them."""
+"""Chunks that are held at once while threads embed them."""
 
+HOP_SAMPLES = 160
+"""From one frame of the filter bank to the next: 10 ms."""
+FRAME_SAMPLES = 400
+"""What a frame of the filter bank is made of: 25 ms."""
+MEL_BINS = 80
+PIECE_FRAMES = 1000
+"""Frames that are computed at once: more would need hundreds of megabytes for a span."""
+
+Samples = npt.NDArray[np.float32]
+"""Audio in -1..1, shape (samples,)."""
+Sound = npt.NDArray[np.float32]
+"""What a network hears: samples, or filter bank features of shape (frames, bins)."""
 Masks = npt.NDArray[np.float32]
 """Where each local speaker of a chunk is heard, 0 or 1, shape (local speakers, frames)."""
 Vectors = npt.NDArray[np.float32]
@@ -30,9 +42,9 @@ Vectors = npt.NDArray[np.float32]
 
 
 class Voices(NamedTuple):
-    """One chunk: its audio (float32, shape (samples,)) and its local speakers."""
+    """One chunk: its sound and its local speakers."""
 
-    samples: npt.NDArray[np.float32]
+    sound: Sound
     masks: Masks
 
 
@@ -94,14 +106,19 @@ class SpeakerEmbeddingEngine:
 
     def _voices(self, audio: Pcm, segmentation: SpanSegmentation) -> Iterator[Voices]:
         """Yield the chunks of a span in which anybody speaks."""
+        if not segmentation.activity.any():
+            return
         length = round(segmentation.chunk_seconds * SAMPLE_RATE)
         step = round(segmentation.step_seconds * SAMPLE_RATE)
         least = self._network.min_num_samples / length
+        samples = audio.astype(np.float32) / np.float32(PCM_SCALE)
+        missing = (len(segmentation.activity) - 1) * step + length - len(samples)
+        # Of the span as a whole: neighbouring chunks share most of their sound.
+        sound = self._network.hear(np.pad(samples, (0, max(0, missing))))
         for chunk, activity in enumerate(segmentation.activity):
             if activity.any():
-                samples = audio[chunk * step : chunk * step + length].astype(np.float32)
-                padded = np.pad(samples / np.float32(PCM_SCALE), (0, length - len(samples)))
-                yield Voices(padded, choose_masks(activity, least))
+                part = self._network.part(sound, chunk * step, length)
+                yield Voices(part, choose_masks(activity, least))
 
 
 def choose_masks(activity: npt.NDArray[np.uint8], least: float) -> Masks:
@@ -118,7 +135,7 @@ def choose_masks(activity: npt.NDArray[np.uint8], least: float) -> Masks:
 
 
 class _OnnxNetwork:
-    """pyannote's own ONNX class; its filter bank once per chunk, its session from threads.
+    """pyannote's own ONNX class; its filter bank once per span, its session from threads.
 
     Each voice's features are centred by their own mean, as in the model's training, where pyannote
     takes the chunk's: then whoever else speaks, and the silence that fills up a short recording,
@@ -141,6 +158,41 @@ class _OnnxNetwork:
         self.min_num_samples = int(self._network.min_num_samples)
         self._min_num_frames = int(self._network.min_num_frames)
 
+    def hear(self, samples: Samples) -> Sound:
+        """Compute the filter bank features of a span, each frame once, as pyannote does.
+
+        pyannote's own function also takes the mean of all frames away, which is nobody's.
+        """
+        import torch
+        from torchaudio.compliance import kaldi
+
+        count = 1 + max(0, len(samples) - FRAME_SAMPLES) // HOP_SAMPLES
+        pieces = [
+            kaldi.fbank(
+                torch.from_numpy(piece * np.float32(PCM_SCALE))[None],
+                num_mel_bins=MEL_BINS,
+                frame_length=1000 * FRAME_SAMPLES / SAMPLE_RATE,
+                frame_shift=1000 * HOP_SAMPLES / SAMPLE_RATE,
+                dither=0.0,
+                sample_frequency=SAMPLE_RATE,
+                window_type="hamming",
+                use_energy=False,
+            ).numpy()
+            for piece in _pieces(samples, count)
+        ]
+        return np.concatenate(pieces)
+
+    def part(self, sound: Sound, start: int, length: int) -> Sound:
+        """Cut a chunk's frames out of a span's.
+
+        Raises:
+            ValueError: the chunk does not begin with a frame.
+        """
+        if start % HOP_SAMPLES:
+            raise ValueError(f"a chunk that begins at sample {start} is not on the grid of 10 ms")
+        first = start // HOP_SAMPLES
+        return sound[first : first + 1 + (length - FRAME_SAMPLES) // HOP_SAMPLES]
+
     def embed(self, voices: Iterator[Voices]) -> Iterator[Vectors]:
         """Embed chunk by chunk, `threads` at a time: a session may be run from many threads."""
         with ThreadPoolExecutor(self._threads) as pool:
@@ -150,11 +202,10 @@ class _OnnxNetwork:
     def _embed(self, voice: Voices) -> Vectors:
         import torch
 
-        features = self._network.compute_fbank(torch.from_numpy(voice.samples)[None, None])[0]
-        size = len(features)
+        features = voice.sound
         masks = torch.from_numpy(voice.masks)[None]
-        heard = torch.nn.functional.interpolate(masks, size=size, mode="nearest")[0] > 0.5
-        return np.stack([self._run(features[mask].numpy()) for mask in heard])
+        heard = torch.nn.functional.interpolate(masks, size=len(features), mode="nearest")[0] > 0.5
+        return np.stack([self._run(features[mask]) for mask in heard.numpy()])
 
     def _run(self, features: npt.NDArray[np.float32]) -> Vectors:
         if len(features) < self._min_num_frames:
@@ -162,6 +213,13 @@ class _OnnxNetwork:
         centred = features - features.mean(axis=0)
         embedding: Vectors = self._network.session_.run(["embs"], {"feats": centred[None]})[0][0]
         return embedding
+
+
+def _pieces(samples: Samples, frames: int) -> Iterator[Samples]:
+    """Samples of at most PIECE_FRAMES frames each; neighbours share what reaches over the edge."""
+    for first in range(0, frames, PIECE_FRAMES):
+        last = min(frames, first + PIECE_FRAMES) - 1
+        yield samples[first * HOP_SAMPLES : last * HOP_SAMPLES + FRAME_SAMPLES]
 
 
 class _PyannoteNetwork:
@@ -182,6 +240,14 @@ class _PyannoteNetwork:
             self.min_num_samples = int(self._network.min_num_samples)
         pyannote_model.reproducible(self._network.device)
 
+    def hear(self, samples: Samples) -> Sound:
+        """Take the samples as they are: the network has its own filter bank."""
+        return samples
+
+    def part(self, sound: Sound, start: int, length: int) -> Sound:
+        """Cut a chunk out of a span."""
+        return sound[start : start + length]
+
     def embed(self, voices: Iterator[Voices]) -> Iterator[Vectors]:
         """Embed batch by batch."""
         while batch := list(islice(voices, self._batch_size)):
@@ -191,14 +257,14 @@ class _PyannoteNetwork:
         """Fill the last batch with silence: cuDNN plans, and keeps memory for, each batch size."""
         if self._network.device.type != "cuda":
             return batch
-        silence = Voices(np.zeros_like(batch[0].samples), np.zeros_like(batch[0].masks))
+        silence = Voices(np.zeros_like(batch[0].sound), np.zeros_like(batch[0].masks))
         return batch + [silence] * (self._batch_size - len(batch))
 
     def _embed(self, batch: Sequence[Voices]) -> list[Vectors]:
         import torch
 
         masks = np.stack([voice.masks for voice in batch])
-        waveforms = torch.from_numpy(np.stack([voice.samples for voice in batch])).unsqueeze(1)
+        waveforms = torch.from_numpy(np.stack([voice.sound for voice in batch])).unsqueeze(1)
         vectors = self._network(waveforms, masks=torch.from_numpy(masks)).astype(np.float32)
         vectors[~masks.any(axis=2)] = np.nan
         return list(vectors)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from serving.audio import STEP_SECONDS
 from serving.engines import pyannote_model
 from serving.errors import ModelUnavailable
 from serving.speech import SAMPLE_RATE, Pcm, SpanSegmentation
@@ -31,8 +32,8 @@ class SpeakerSegmentationOptions:
     threads: int = 2
     batch_size: int = 8
     """Chunks per forward pass; on CPUs more than 16 cost time, on GPUs 32 are better."""
-    step_ratio: float = 0.1
-    """Step between chunks over their length; pyannote's pipelines use a tenth."""
+    step_seconds: float = STEP_SECONDS
+    """From one chunk's start to the next one's; pyannote's pipelines use a tenth of a chunk."""
 
 
 class SpeakerSegmentationEngine:
@@ -62,7 +63,7 @@ class SpeakerSegmentationEngine:
 
         self._inference = Inference(
             model,
-            step=options.step_ratio * model.specifications.duration,
+            step=options.step_seconds,
             skip_aggregation=True,
             batch_size=options.batch_size,
         )

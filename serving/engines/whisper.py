@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,7 +19,9 @@ from serving.engines.decoding_guards import (
     most_likely,
     token_limit,
 )
-from serving.engines.word_times import TimedWord, join_pieces, settle
+from serving.engines.kept_encodings import Encoded, KeptEncodings, Mel
+from serving.engines.whisper_words import SPACELESS, whisper_words
+from serving.engines.word_times import settle
 from serving.errors import (
     AudioTooLong,
     AudioTooShort,
@@ -46,13 +50,6 @@ TASKS = ("transcribe", "translate")
 RUNNERS_UP = 5
 """Languages named in a guess."""
 
-SPACELESS = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
-"""Languages whose words faster-whisper's tokenizer splits by character."""
-
-# faster-whisper's: marks that belong to the word after and to the word before.
-PREPENDED = "\"'\u201c\u00bf([{-"
-APPENDED = "\"'.\u3002,\uff0c!\uff01?\uff1f:\uff1a\u201d)]}\u3001"
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -70,14 +67,26 @@ class WhisperOptions:
     beam_size: int = 5
     """Measured in tests/models/test_whisper.py."""
     download_root: str | None = None
+    kept_encodings: int = 32
+    """Windows whose encoder output is kept on a CPU from the question for their language to the one
+    for their text (3 MB each with `base`): of a short recording, half of the work."""
     guards: GuardOptions = field(default_factory=GuardOptions)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeardWindow:
+    """A request whose features are made already."""
+
+    request: WindowRequest
+    features: Mel | None
+    """None: they are not needed, or cannot be made of this."""
 
 
 class WhisperEngine:
     """Text of windows. A window's text does not depend on what else is in its batch.
 
     Audio is always padded to 30 s: a shorter time axis is faster and invents words
-    (measured, reference/peers.md B4). One thread at a time.
+    (measured, reference/peers.md B4). One thread at a time, but for `prepare`.
     """
 
     def __init__(self, options: WhisperOptions) -> None:
@@ -86,6 +95,13 @@ class WhisperEngine:
         self._tokenizer: Any = None
         self._suppressed: tuple[int, ...] = ()
         self._languages: frozenset[str] = frozenset()
+        self._storage: Any = None
+        # On a GPU encoding costs little, and what it makes stays there.
+        self._on_cpu = options.device == "cpu"
+        self._kept = KeptEncodings(options.kept_encodings if self._on_cpu else 0)
+        # A thread for each part of a batch: two threads for one part leave much of the second idle.
+        self._workers = options.threads if self._on_cpu else 1
+        self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="whisper")
 
     def load(self) -> None:
         """Load the weights.
@@ -93,6 +109,7 @@ class WhisperEngine:
         Raises:
             ModelUnavailable: they are missing, or this device cannot compute with `compute_type`.
         """
+        from ctranslate2 import StorageView
         from faster_whisper import WhisperModel
         from faster_whisper.tokenizer import Tokenizer
         from faster_whisper.transcribe import get_suppressed_tokens
@@ -103,7 +120,8 @@ class WhisperEngine:
                 options.model_path,
                 device=options.device,
                 compute_type=options.compute_type,
-                cpu_threads=options.threads,
+                cpu_threads=1 if self._on_cpu else options.threads,
+                num_workers=self._workers,
                 download_root=options.download_root,
             )
         except (OSError, RuntimeError, ValueError) as error:
@@ -115,10 +133,18 @@ class WhisperEngine:
             made.language_code = "en" if task == "translate" else made.language_code
             return made
 
-        self._model = model
+        self._model, self._storage = model, StorageView
         self._tokenizer = lru_cache(maxsize=None)(tokenizer)
         self._suppressed = get_suppressed_tokens(tokenizer("en", "transcribe"), [-1])
         self._languages = _languages_of(model)
+
+    def warm_up(self) -> None:
+        """Decode silence; on a GPU a full batch, with which it takes the memory it will need."""
+        size = 1 if self._on_cpu else self.options.batch_size
+        request = WindowRequest(np.zeros(SAMPLE_RATE, dtype=np.int16), "en")
+        windows = [self.prepare(request)] * size
+        limit, way = token_limit(1.0), {"beam_size": self.options.beam_size}
+        self._read(self._encode(windows), [request] * size, limit, way)
 
     @property
     def languages(self) -> frozenset[str]:
@@ -137,28 +163,44 @@ class WhisperEngine:
         if self._languages == {"en"}:
             return [LanguageGuess("en", 1.0, {"en": 1.0}) for _ in windows]
         guesses: list[LanguageGuess] = []
-        for batch in _batches(windows, self.options.batch_size):
-            for guess in _within_memory(self._detect, batch):
+        batches = self._shared_out(windows) if windows else []
+        for found in self._pool.map(partial(_within_memory, self._detect), batches):
+            for guess in found:
                 if isinstance(guess, OutOfMemory):
                     raise guess
                 guesses.append(guess)
         return guesses
 
-    def transcribe(self, requests: Sequence[WindowRequest]) -> list[WindowText | SpeechError]:
+    def prepare(self, request: WindowRequest) -> HeardWindow:
+        """Make the features, which `transcribe` does else; while another batch is decoded."""
+        needed = _audio_error(request.audio) is None and not self._kept.holds(request.audio)
+        return HeardWindow(request, self._features(request.audio) if needed else None)
+
+    def transcribe(
+        self, requests: Sequence[WindowRequest | HeardWindow]
+    ) -> list[WindowText | SpeechError]:
         """The text of each window; a request that cannot be done is a SpeechError in its place."""
+        windows = [w if isinstance(w, HeardWindow) else HeardWindow(w, None) for w in requests]
         answers: dict[int, WindowText | SpeechError] = {}
         groups: dict[Hashable, list[int]] = {}
-        for index, request in enumerate(requests):
-            error = self._refusal(request)
+        for index, window in enumerate(windows):
+            error = self._refusal(window.request)
             if error is None:
-                groups.setdefault(_group(request), []).append(index)
+                groups.setdefault(batch_group(window.request), []).append(index)
             else:
                 answers[index] = error
-        for indices in groups.values():
-            for batch in _batches(indices, self.options.batch_size):
-                texts = _within_memory(self._decode, [requests[index] for index in batch])
-                answers.update(zip(batch, texts, strict=True))
-        return [answers[index] for index in range(len(requests))]
+        batches = [batch for indices in groups.values() for batch in self._shared_out(indices)]
+        work = ([windows[index] for index in batch] for batch in batches)
+        texts = self._pool.map(partial(_within_memory, self._decode), work)
+        for batch, found in zip(batches, texts, strict=True):
+            answers.update(zip(batch, found, strict=True))
+        return [answers[index] for index in range(len(windows))]
+
+    def _shared_out(self, items: Sequence[Item]) -> list[Sequence[Item]]:
+        """Batches of about the same size: one for each worker, if there are enough items."""
+        parts = max(-(-len(items) // self.options.batch_size), min(self._workers, len(items)))
+        edges = [len(items) * part // parts for part in range(parts + 1)]
+        return [items[start:end] for start, end in pairwise(edges)]
 
     def _refusal(self, request: WindowRequest) -> SpeechError | None:
         """Why a request cannot be done."""
@@ -168,14 +210,15 @@ class WhisperEngine:
             return LanguageUnsupported(f"this model does not know {request.language!r}")
         return _audio_error(request.audio)
 
-    def _decode(self, requests: Sequence[WindowRequest]) -> list[WindowText]:
+    def _decode(self, windows: Sequence[HeardWindow]) -> list[WindowText]:
         """One batch, all of one group."""
-        encoded = self._encode([request.audio for request in requests])
+        requests = [window.request for window in windows]
+        encoded = self._encode(windows)
         limit = token_limit(_seconds(requests[0].audio))
         first = self._read(encoded, requests, limit, {"beam_size": self.options.beam_size})
         readings = [
-            self._settled(request, reading, limit)
-            for request, reading in zip(requests, first, strict=True)
+            self._settled(window, reading, limit, partial(self._row, encoded, index, window))
+            for index, (window, reading) in enumerate(zip(windows, first, strict=True))
         ]
         words: Sequence[tuple[Word, ...] | None] = [None] * len(requests)
         if requests[0].word_times:
@@ -193,9 +236,11 @@ class WhisperEngine:
             for request, reading, timed in zip(requests, readings, words, strict=True)
         ]
 
-    def _settled(self, request: WindowRequest, first: Decoding, limit: int) -> Decoding:
+    def _settled(
+        self, window: HeardWindow, first: Decoding, limit: int, encode: Callable[[], Any]
+    ) -> Decoding:
         """The reading to keep: the first, or where it is doubtful the best of others made alone."""
-        guards, readings = self.options.guards, [first]
+        guards, readings, request = self.options.guards, [first], window.request
         ways = list(FALLBACKS)
         doubt = find_doubt(first, request.speech_seconds, guards)
         if len(first.tokens) >= limit and doubt is not Doubt.repetition:
@@ -203,7 +248,7 @@ class WhisperEngine:
             ways.insert(0, {"beam_size": self.options.beam_size})
         elif doubt is None:
             return first
-        encoded = self._encode([request.audio])
+        encoded = encode()
         for way in ways:
             (reading,) = self._read(encoded, [request], MAX_TOKENS, way)
             if find_doubt(reading, request.speech_seconds, guards) is None:
@@ -211,16 +256,37 @@ class WhisperEngine:
             readings.append(reading)
         return most_likely(readings, guards)
 
-    def _encode(self, windows: Sequence[Pcm]) -> Any:
-        """Encoder output of windows padded with silence to 30 s, as the model was trained."""
+    def _features(self, audio: Pcm) -> Mel:
+        """Of a window padded with silence to 30 s, as the model was trained."""
+        padded = np.pad(audio.astype(np.float32) / 32768, (0, WINDOW_SAMPLES - len(audio)))
+        features: Mel = self._model.feature_extractor(padded, padding=0)
+        return features
+
+    def _encode(self, windows: Sequence[HeardWindow]) -> Any:
+        """Encoder output of windows, those that are kept excepted."""
+        kept = [self._kept.take(window.request.audio) for window in windows]
+        new = [window for window, found in zip(windows, kept, strict=True) if found is None]
+        if len(new) == len(windows):
+            return self._run_encoder(new)
+        fresh = iter(np.asarray(self._run_encoder(new)) if new else ())
+        return self._view([next(fresh) if found is None else found for found in kept])
+
+    def _run_encoder(self, windows: Sequence[HeardWindow]) -> Any:
         features = [
-            self._model.feature_extractor(
-                np.pad(window.astype(np.float32) / 32768, (0, WINDOW_SAMPLES - len(window))),
-                padding=0,
-            )
+            self._features(window.request.audio) if window.features is None else window.features
             for window in windows
         ]
         return self._model.encode(np.stack(features))
+
+    def _view(self, rows: Sequence[Encoded]) -> Any:
+        """Encoder output as CTranslate2 takes it; CPUs only."""
+        return self._storage.from_array(np.stack(rows))
+
+    def _row(self, encoded: Any, index: int, window: HeardWindow) -> Any:
+        """Encoder output of one window of a batch."""
+        if self._on_cpu:
+            return self._view([np.asarray(encoded)[index]])
+        return self._run_encoder([window])
 
     def _read(
         self, encoded: Any, requests: Sequence[WindowRequest], limit: int, way: Mapping[str, float]
@@ -255,13 +321,17 @@ class WhisperEngine:
         )
         spaced = tokenizer.language_code not in SPACELESS
         return [
-            settle(_words(alignment, spaced=spaced), _seconds(request.audio))
+            settle(whisper_words(alignment, spaced=spaced), _seconds(request.audio))
             for request, alignment in zip(requests, alignments, strict=True)
         ]
 
     def _detect(self, windows: Sequence[Pcm]) -> list[LanguageGuess]:
         """Languages of one batch."""
-        found = self._model.model.detect_language(self._encode(windows))
+        encoded = self._encode([HeardWindow(WindowRequest(window, ""), None) for window in windows])
+        found = self._model.model.detect_language(encoded)
+        if self._on_cpu:
+            for window, row in zip(windows, np.asarray(encoded), strict=True):
+                self._kept.keep(window, row)
         guesses = []
         for tokens in found:
             likeliest = {token[2:-2]: float(p) for token, p in tokens[:RUNNERS_UP]}
@@ -280,22 +350,6 @@ def _languages_of(model: Any) -> frozenset[str]:
     return frozenset(code for code in _LANGUAGE_CODES if known(f"<|{code}|>") is not None)
 
 
-def _words(alignment: list[dict[str, Any]], *, spaced: bool) -> list[TimedWord]:
-    """faster-whisper's pieces as words; where no spaces are written, its punctuation rule."""
-    from faster_whisper.transcribe import merge_punctuations
-
-    if not spaced:
-        merge_punctuations(alignment, PREPENDED, APPENDED)
-    pieces = [
-        TimedWord(item["word"], item["start"], item["end"], float(item["probability"]))
-        for item in alignment
-        if item["word"].strip()
-    ]
-    if spaced:
-        return join_pieces(pieces)
-    return [replace(piece, word=piece.word.strip()) for piece in pieces]
-
-
 def _seconds(audio: Pcm) -> float:
     return len(audio) / SAMPLE_RATE
 
@@ -311,17 +365,13 @@ def _audio_error(audio: Pcm) -> SpeechError | None:
     return None
 
 
-def _group(request: WindowRequest) -> Hashable:
+def batch_group(request: WindowRequest) -> Hashable:
     """What requests of one batch have in common.
 
     CTranslate2 takes one limit per batch, and finds word times for one prompt.
     """
     times = (request.language, request.task) if request.word_times else None
     return token_limit(_seconds(request.audio)), times
-
-
-def _batches(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
-    return [items[start : start + size] for start in range(0, len(items), size)]
 
 
 def _within_memory(

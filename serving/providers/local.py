@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 import structlog
 
 from cluster.settings import LanguageSettings
+from serving.calling import named_after_task
 from serving.errors import ContextExceeded, LlmFailed, SpeechError
 from serving.language import Finish, Generation, GenerationRequest, LlmConnection, TokenUsage
 from serving.providers.base import ProvidedModel
@@ -86,7 +87,8 @@ class LocalModel(ProvidedModel):
         *,
         guided: bool,  # noqa: ARG002 - it always is
     ) -> AsyncGenerator[str | Generation]:
-        items = self._handle.options(stream=True).generate.remote(_body(request))
+        with named_after_task():
+            items = self._handle.options(stream=True).generate.remote(_body(request))
         try:
             while True:
                 try:

@@ -12,7 +12,7 @@ import pytest
 
 from cluster.settings import PathSettings
 from serving import catalogue
-from serving.audio import spans
+from serving.audio import STEP_SECONDS, spans
 from serving.engines.speaker_clustering import SpeakerClusteringEngine, SpeakerClusteringOptions
 from serving.engines.speaker_embedding import SpeakerEmbeddingEngine, SpeakerEmbeddingOptions
 from serving.engines.speaker_segmentation import (
@@ -64,10 +64,11 @@ def weights(name: str, role: Role) -> Path:
 
 
 @cache
-def load_engines() -> Engines:
+def load_engines(step_seconds: float = STEP_SECONDS) -> Engines:
+    segmentation = weights(MODEL.segmentation, Role.segmentation)
     engines = Engines(
         SpeakerSegmentationEngine(
-            SpeakerSegmentationOptions(weights(MODEL.segmentation, Role.segmentation))
+            SpeakerSegmentationOptions(segmentation, step_seconds=step_seconds)
         ),
         SpeakerEmbeddingEngine(
             SpeakerEmbeddingOptions(weights(MODEL.embedding, Role.speaker_embedding))

@@ -13,7 +13,6 @@ from pipelines.pace import Pace
 from pipelines.speakers.enrol import NothingKept, only_voice
 from pipelines.stages.base import Context, Models, Options, Recording
 from pipelines.stages.embed import Embed
-from serving.inprocess import InProcessDiarization
 from serving.ports import Ports
 from serving.speech import SAMPLE_RATE, Diarization, MediaProbe, MediaSource, Pcm, Preparation
 from tests.fixtures import speech
@@ -42,6 +41,16 @@ class Audio:
         return self._samples[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)]
 
 
+class Embedder:
+    """The port over an engine."""
+
+    def __init__(self, engine) -> None:
+        self._engine = engine
+
+    async def embed(self, spans, lane):
+        return self._engine.embed(spans)
+
+
 @asynccontextmanager
 async def no_limit(stage: str):
     yield
@@ -51,7 +60,7 @@ def embedded(samples: Pcm, known: Diarization) -> Diarization:
     """What the stage makes of turns alone."""
     engines = load_engines()
     # Of all ports only the embedder is asked.
-    port: Any = InProcessDiarization(None, engines.embedding, None, None)
+    port: Any = Embedder(engines.embedding)
     context = Context(
         Ports(*[port] * 7),
         Models("", "", "", 1, "campplus"),

@@ -1,13 +1,14 @@
 """A batch is stuck when it takes far longer than any before: measured, not guessed."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from serving.deployments.batching import SLOWER_THAN_SLOWEST, Batcher
+from serving.deployments.batching import SLOWER_THAN_SLOWEST, Batcher, EngineThreads
+from serving.deployments.waiting import BatchRules
 
 ENDLESS = -1.0
 
@@ -39,60 +40,59 @@ def engine() -> Iterator[Engine]:
 def batcher(engine: Engine, stuck_seconds: float) -> Batcher[float, float]:
     return Batcher(
         engine,
-        pool=ThreadPoolExecutor(1),
-        size=1,
+        threads=EngineThreads("test", 1, stuck_seconds),
+        rules=BatchRules(1),
         wait_seconds=0.0,
-        concurrent=1,
-        stuck_seconds=stuck_seconds,
     )
 
 
-def run(batches: Batcher[float, float], engine: Engine, seconds: float) -> Future:
-    """What Serve's batches do in the pool; Serve itself forms them only inside a replica."""
-    return batches._pool.submit(batches._measured, engine, [seconds])
-
-
-def begin(batches: Batcher[float, float], engine: Engine) -> Future:
+async def begin(batches: Batcher[float, float], engine: Engine) -> asyncio.Task:
     """A batch that does not end by itself."""
-    endless = run(batches, engine, ENDLESS)
-    assert engine.begun.wait(10)
+    endless = asyncio.create_task(batches(ENDLESS))
+    assert await asyncio.to_thread(engine.begun.wait, 10)
     return endless
 
 
-def test_a_batch_that_does_not_end_is_stuck_after_the_setting(engine):
+async def test_a_batch_that_does_not_end_is_stuck_after_the_setting(engine):
     batches = batcher(engine, stuck_seconds=0.05)
-    endless = begin(batches, engine)
-    time.sleep(0.06)
+    endless = await begin(batches, engine)
+    await asyncio.sleep(0.06)
     with pytest.raises(RuntimeError, match=r"running for over 0\.1 s; the slowest took 0\.0 s"):
         batches.check()
     engine.may_end.set()
-    endless.result(10)
+    await endless
     batches.check()
 
 
-def test_one_that_is_only_somewhat_slower_than_others_is_not(engine):
+async def test_one_that_is_only_somewhat_slower_than_others_is_not(engine):
     batches = batcher(engine, stuck_seconds=0.001)
-    run(batches, engine, 0.05).result(10)
+    await batches(0.05)
     assert batches.counter.slowest_seconds >= 0.05
-    begin(batches, engine)
-    time.sleep(0.1)
+    endless = await begin(batches, engine)
+    await asyncio.sleep(0.1)
     assert SLOWER_THAN_SLOWEST * batches.counter.slowest_seconds >= 1.0
     batches.check()
+    engine.may_end.set()
+    await endless
 
 
-def test_one_that_takes_far_longer_than_the_slowest_is(engine):
+async def test_one_that_takes_far_longer_than_the_slowest_is(engine):
     batches = batcher(engine, stuck_seconds=0.001)
-    run(batches, engine, 0.001).result(10)
-    begin(batches, engine)
-    time.sleep(SLOWER_THAN_SLOWEST * batches.counter.slowest_seconds + 0.01)
+    await batches(0.001)
+    endless = await begin(batches, engine)
+    await asyncio.sleep(SLOWER_THAN_SLOWEST * batches.counter.slowest_seconds + 0.01)
     with pytest.raises(RuntimeError, match="running for over"):
         batches.check()
+    engine.may_end.set()
+    await endless
 
 
-def test_the_first_batch_has_the_setting_as_its_time(engine):
+async def test_the_first_batch_has_the_setting_as_its_time(engine):
     batches = batcher(engine, stuck_seconds=120)
-    begin(batches, engine)
+    endless = await begin(batches, engine)
     batches.check()
+    engine.may_end.set()
+    await endless
 
 
 def test_serve_gives_a_replica_up_after_three_failures():

@@ -10,10 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 from ray import serve
-from ray.serve._private.common import DeploymentID, ReplicaID
-from ray.serve._private.config import DeploymentConfig
-from ray.serve.context import ReplicaContext
-from ray.serve.schema import ReplicaRank
 
 from cluster.settings import Settings
 from serving import assembly
@@ -26,19 +22,6 @@ from serving.inprocess import InProcessTextEmbedder
 from serving.ports import TextEmbeddings
 
 BATCH = 8
-
-
-@pytest.fixture(autouse=True)
-def _inside_a_replica(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Serve's batches ask which replica they are of; local testing does not say it."""
-    context = ReplicaContext(
-        replica_id=ReplicaID("replica", DeploymentID("TextEmbedder", "test")),
-        servable_object=None,
-        _deployment_config=DeploymentConfig(max_ongoing_requests=100),
-        rank=ReplicaRank(rank=0, node_rank=0, local_rank=0),
-        world_size=1,
-    )
-    monkeypatch.setattr("ray.serve.context._INTERNAL_REPLICA_CONTEXT", context)
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +47,8 @@ async def test_many_texts_have_the_vectors_that_they_have_in_process(arguments):
     np.testing.assert_array_equal(found.vectors, wanted.vectors)
     stats = await served._call("stats")
     assert (stats["model"], stats["text_model"]) == ("fake", "fake")
-    assert stats["embed_together"]["items"] == len(texts)
-    assert stats["embed_together"]["batches"] < len(texts) / 4
+    assert stats["embed"]["items"] == stats["embed"]["waits"]["bulk"]["items"] == len(texts)
+    assert stats["embed"]["batches"] < len(texts) / 4
 
 
 async def test_of_none_one_learns_the_model_and_its_dimension(arguments):
