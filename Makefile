@@ -19,7 +19,7 @@ endef
 export OMP_NUM_THREADS ?= 2
 
 .PHONY: help test-weights setup system models llm run run-llm test test-unit test-integration test-models test-stack test-llm \
-        coverage chaos check lint types contracts format bench lock clean
+        coverage chaos check lint types contracts format bench lock manifests clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -119,6 +119,9 @@ bench: models ## the figures of docs/benchmarks.md (takes long)
 lock: $(READY) ## resolve pyproject.toml to requirements/lock.txt
 	$(BIN)/uv pip compile --quiet pyproject.toml --extra dev --universal --python-version 3.11 --override requirements/overrides.txt --no-annotate --no-header -o requirements/lock.txt
 	$(BIN)/uv pip compile --quiet requirements/llm.in --python-version 3.11 --override requirements/overrides.txt --no-annotate --no-header -o requirements/llm-lock.txt
+
+manifests: $(READY) ## what Serve is told on Kubernetes, from docker/kuberay/settings.yaml
+	$(BIN)/python -m rayscribe serve-config --settings docker/kuberay/settings.yaml --into docker/kuberay/ray-service.yaml
 
 clean: ## remove what was built (data/ and models/ stay)
 	rm -rf $(VENV) $(LLM_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov dist *.egg-info

@@ -7,7 +7,10 @@ from typing import Any, Self
 
 import httpx
 
+from cluster.settings import RaySettings
+
 SERVE = "/api/serve/applications/"
+METRICS = "/api/prometheus/sd"
 POLL_SECONDS = 0.5
 # The first request starts the dashboard's own connection to the cluster.
 TIMEOUT_SECONDS = 60.0
@@ -100,6 +103,11 @@ class Dashboard:
         told = self._http.get(SERVE).raise_for_status().json()["applications"]
         return tuple(ApplicationState.read(name, told[name]) for name in sorted(told))
 
+    def metric_targets(self) -> list[str]:
+        """Where nodes export their metrics (`host:port`); raise as `applications`."""
+        groups = self._http.get(METRICS).raise_for_status().json()
+        return sorted({target for group in groups for target in group["targets"]})
+
     def put(self, config: dict[str, Any]) -> None:
         """Tell Serve what to run (see cluster.serve_config); it runs nothing else afterwards."""
         answer = self._http.put(SERVE, json=config)
@@ -135,8 +143,10 @@ def summary(states: Collection[ApplicationState]) -> str:
     return ", ".join(waiting) or "importing the applications"
 
 
-def cluster_gpus() -> float:
-    """How many GPUs the Ray cluster that this process belongs to has."""
+def cluster_gpus(settings: RaySettings) -> float:
+    """How many GPUs replicas may count on: the setting, or what this process's cluster has."""
+    if settings.gpus is not None:
+        return settings.gpus
     import ray
 
     resources = ray.cluster_resources()  # type: ignore[no-untyped-call]

@@ -7,19 +7,11 @@ import os
 from pathlib import Path
 
 from cluster.embedded.state import make_private, secret
+from cluster.node_environment import SILENCE
 from cluster.settings import Profile, Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 """The folder of our packages: first on the path, or a stranger's `db` would win."""
-
-SILENCE = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "PYANNOTE_METRICS_ENABLED": "false",
-    "DO_NOT_TRACK": "1",
-    "VLLM_NO_USAGE_STATS": "1",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-}
-"""Telemetry of the libraries, off."""
 
 
 def resolve_profile(profile: Profile) -> Profile:

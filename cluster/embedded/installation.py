@@ -4,6 +4,7 @@ import json
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 from cluster.connection import Dashboard
 from cluster.embedded.processes import Mark, end_leftovers
@@ -12,6 +13,8 @@ from cluster.embedded.state import instance_id, load_records, make_private, writ
 RECORDS = "children.json"
 ADDRESSES = "addresses.json"
 ENVIRONMENT = "environment.json"
+SETTINGS = "settings.json"
+SERVE = "serve.json"
 
 STOP_ORDER = {"ray": signal.SIGTERM, "objects": signal.SIGTERM, "postgres": signal.SIGINT}
 """The parts in the order in which they stop, and what asks them to."""
@@ -54,9 +57,26 @@ class Installation:
         write_private(self.data_dir / ENVIRONMENT, json.dumps(environment, indent=1))
         write_private(self.data_dir / ADDRESSES, json.dumps(addresses, indent=1))
 
+    def keep_settings(self, settings: dict[str, str]) -> None:
+        """Remember the variables by which it was started, for `rayscribe update` (0600)."""
+        write_private(self.data_dir / SETTINGS, json.dumps(settings, indent=1))
+
+    def settings(self) -> dict[str, str]:
+        """The variables by which the running installation was started."""
+        return self._read(SETTINGS)
+
+    def keep_serve(self, config: dict[str, Any]) -> None:
+        """Remember what Serve was told: it is told the same again after Ray's head has died."""
+        write_private(self.data_dir / SERVE, json.dumps(config, indent=1))
+
+    def serve(self) -> dict[str, Any]:
+        """What Serve was told last; empty: nothing yet, in this run."""
+        told: dict[str, Any] = self._read(SERVE)
+        return told
+
     def forget_run(self) -> None:
         """Nothing of it runs any more."""
-        for name in (ADDRESSES, RECORDS):
+        for name in (ADDRESSES, RECORDS, SETTINGS, SERVE):
             (self.data_dir / name).unlink(missing_ok=True)
 
     def end_leftovers(self) -> int:

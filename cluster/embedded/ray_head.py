@@ -12,10 +12,13 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import psutil
+
 from cluster.connection import Dashboard
 from cluster.embedded.errors import EmbeddedError
 from cluster.embedded.processes import Child, Mark, end_leftovers
 from cluster.embedded.state import LOOPBACK, make_private, ports, secret
+from cluster.node_environment import RAY
 from cluster.settings import RaySettings
 
 READY_SECONDS = 120.0
@@ -24,6 +27,8 @@ STOP_SECONDS = 30.0
 WORKER_PORTS = range(28_000, 32_000)
 WORKER_PORT_COUNT = 1_000
 KEPT_SESSIONS = 3
+CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+"""What a container may use, or `max`."""
 
 SERVERS = (
     "port",
@@ -39,16 +44,13 @@ SERVERS = (
 DASHBOARD_METRICS = "dashboard-metrics"
 
 LOCAL = {
+    **RAY,
     # Without it Ray turns 127.0.0.1 into the machine's outer address and listens on all of them.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     # Serve is shut down before Ray is: nothing is left to drain.
     "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
     # Process titles would overwrite the environment in /proc, and with it the mark.
     "SPT_NOENV": "1",
-    # A replica that is frozen or stuck will not end its calls: they are made again elsewhere.
-    "RAY_SERVE_FORCE_STOP_UNHEALTHY_REPLICAS": "1",
-    "RAY_AUTH_MODE": "token",
-    "RAY_DISABLE_DOCKER_CPU_WARNING": "1",
 }
 FOREIGN = ("RAY_ADDRESS", "RAY_AUTH_TOKEN", "RAY_NAMESPACE", "RAY_JOB_CONFIG_JSON_ENV_VAR")
 """Variables that would lead to another cluster."""
@@ -160,6 +162,7 @@ class RayHead:
                 *(() if self._gpus else ("--num-gpus=0",)),
             ),
             f"--object-store-memory={self._settings.object_store_bytes}",
+            f"--memory={logical_memory(self._settings)}",
             f"--temp-dir={self.temporary}",
         ]
 
@@ -172,6 +175,13 @@ def temporary_directory(instance: str) -> Path:
 def logical_cpus(settings: RaySettings) -> int:
     """CPUs that Ray counts with: they cap how many replicas fit, no more."""
     return settings.num_cpus or os.cpu_count() or 1
+
+
+def logical_memory(settings: RaySettings) -> int:
+    """Bytes that Ray counts with for replicas: what the machine has, whatever else runs on it."""
+    limit = CGROUP_LIMIT.read_text().strip() if CGROUP_LIMIT.exists() else ""
+    total: int = psutil.virtual_memory().total
+    return (min(total, int(limit)) if limit.isdigit() else total) - settings.object_store_bytes
 
 
 def make_owned(directory: Path) -> None:

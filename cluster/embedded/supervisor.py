@@ -1,12 +1,13 @@
 """The one supervisor: starts the parts in order, restarts what dies, stops everything in order."""
 
+import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Protocol
+from typing import Any, Protocol
 
 import httpx
 import structlog
@@ -17,9 +18,10 @@ from cluster.embedded.environment import resolve_profile, shared_environment
 from cluster.embedded.errors import EmbeddedError, Stopped
 from cluster.embedded.installation import Installation, ray_token
 from cluster.embedded.objects import EmbeddedObjects, external_objects
+from cluster.embedded.outside_ray import OutsideRay, check_outside
 from cluster.embedded.postgres import EmbeddedPostgres, probe_database
 from cluster.embedded.processes import Child, Mark, adopt_orphans, end_leftovers, reap_orphans
-from cluster.embedded.ray_head import RayHead, logical_cpus
+from cluster.embedded.ray_head import RayHead, logical_cpus, logical_memory
 from cluster.embedded.state import (
     API_PORTS,
     LOOPBACK,
@@ -28,8 +30,10 @@ from cluster.embedded.state import (
     ports,
     save_records,
 )
+from cluster.node_environment import PROXY_MIDDLEWARES
 from cluster.resources import DoesNotFit, check_fit
-from cluster.serve_config import APPLICATIONS, PROXY_MIDDLEWARES, Application, serve_config
+from cluster.serve_config import APPLICATIONS, Application, serve_config
+from cluster.setting_names import set_in
 from cluster.settings import ApiSettings, Profile, Settings
 
 log = structlog.get_logger(__name__)
@@ -94,10 +98,11 @@ class Supervisor:
         self._applications = list(applications)
         self._required = [application.name for application in applications]
         self._api = with_port(settings.api, data_dir)
-        self._ready_url = f"{self.url}{ready_path}"
+        self._ready_path = ready_path
         self._parts: list[Part] = []
         self._addresses: dict[str, str] = {}
         self._dashboard: Dashboard | None = None
+        self._outside: OutsideRay | None = None
         self._quick_deaths: dict[str, int] = {}
         self.environment["RAYSCRIBE_PORT"] = str(self._api.port)
         if proxy_middlewares:
@@ -107,7 +112,8 @@ class Supervisor:
     def url(self) -> str:
         """Where the API is reached from this machine."""
         everywhere = self._api.host in {"0.0.0.0", "::"}  # noqa: S104 - read, not bound
-        return f"http://{LOOPBACK if everywhere else self._api.host}:{self._api.port}"
+        nearest = self._outside.host if self._outside else LOOPBACK
+        return f"http://{nearest if everywhere else self._api.host}:{self._api.port}"
 
     def include(self, application: Application) -> None:
         """Let Serve run something more, without which everything else is as good."""
@@ -133,9 +139,9 @@ class Supervisor:
         """Step: what an earlier run left is ended; what would fail later is said now."""
         left = self.installation.end_leftovers()
         self.installation.forget_run()
+        self.installation.keep_settings(set_in(os.environ))
         checks.check_programs()
         checks.check_space(self.data_dir)
-        checks.check_port(self._api)
         self._check_ray()
         ended = f", ended {left} processes that a killed run left" if left else ""
         return f"profile {self.environment['RAYSCRIBE_PROFILE']}, data in {self.data_dir}{ended}"
@@ -171,11 +177,13 @@ class Supervisor:
         self._know(part.environment, objects=part.endpoint)
         return part.endpoint
 
-    def start_ray(self, _progress: Progress = silent) -> str:
+    def start_ray(self, progress: Progress = silent) -> str:
         """Step: Ray, unless RAYSCRIBE_RAY_ADDRESS names the dashboard of a cluster."""
         address = self._settings.ray.address
         if address:
-            self._dashboard = Dashboard(address, ray_token({}))
+            self._outside = OutsideRay(address, ray_token({}))
+            self._outside.await_answer(progress)
+            self._dashboard = self._outside.dashboard
             self._know({}, ray=address)
             return f"external ({address})"
         head = RayHead(
@@ -198,25 +206,40 @@ class Supervisor:
         """Step: Serve is told what to run, and does."""
         if self._dashboard is None:
             raise EmbeddedError("deploy comes after start_ray")
-        logs = self.logs / "serve"
-        config = serve_config(self._api, self._settings.logs, logs, self._applications)
+        # Another cluster's nodes do not have this machine's folders.
+        logs = None if self._outside else self.logs / "serve"
+        # After the head has died: as `rayscribe update` may have left it.
+        config = self.installation.serve() or self._serve_config(logs)
         try:
             self._dashboard.put(config)
+            self.installation.keep_serve(config)
             self._dashboard.await_running(self._required, DEPLOY_SECONDS, progress)
             states = self._dashboard.applications()
         except DeployError as error:
-            raise EmbeddedError(f"{error} (logs: {logs})") from error
+            raise EmbeddedError(f"{error} (logs: {logs or 'on the nodes'})") from error
         except httpx.HTTPError as error:
             raise EmbeddedError(f"Ray's dashboard stopped answering: {error!r}") from error
         return f"{sum(len(state.deployments) for state in states)} deployments"
+
+    def _serve_config(self, logs: Path | None) -> dict[str, Any]:
+        settings = self._settings
+        return serve_config(
+            self._api,
+            settings.logs,
+            logs,
+            self._applications,
+            scaling=settings.scaling,
+            telemetry=settings.telemetry,
+        )
 
     def await_ready(self, _progress: Progress = silent) -> str:
         """Step: the API says itself that it can be used."""
         deadline = time.monotonic() + READY_SECONDS
         said = "no answer"
+        ready_url = f"{self.url}{self._ready_path}"
         while time.monotonic() < deadline:
             try:
-                answer = httpx.get(self._ready_url, timeout=10, trust_env=False)
+                answer = httpx.get(ready_url, timeout=10, trust_env=False)
                 if answer.status_code == httpx.codes.OK:
                     self._know({}, api=self.url)
                     return self.url
@@ -224,7 +247,7 @@ class Supervisor:
             except httpx.HTTPError as error:
                 said = repr(error)
             time.sleep(WATCH_SECONDS)
-        raise EmbeddedError(f"{self._ready_url} not ready after {READY_SECONDS:.0f} s: {said}")
+        raise EmbeddedError(f"{ready_url} not ready after {READY_SECONDS:.0f} s: {said}")
 
     def supervise(self) -> None:
         """Start again what dies, until Stopped is raised; raise EmbeddedError to give up."""
@@ -232,6 +255,8 @@ class Supervisor:
             time.sleep(WATCH_SECONDS)
             reap_orphans([part.child for part in self._parts if part.child])
             self._watch(self._parts)
+            if self._outside and self._outside.forgot(self._required):
+                self._deploy_again()
 
     def stop(self) -> None:
         """Stop everything in order. A signal that arrives meanwhile kills the part waited for."""
@@ -282,6 +307,14 @@ class Supervisor:
             log.error("did not start", child=part.part, reason=str(error))  # noqa: TRY400 - a line
             part.stop()
 
+    def _deploy_again(self) -> None:
+        log.warning("Ray knows nothing of us any more, deploying again")
+        try:
+            self.deploy()
+            log.info("deployed again")
+        except EmbeddedError as error:
+            log.error("not deployed", reason=str(error))  # noqa: TRY400 - a line
+
     def _back_off(self, part: Part) -> None:
         uptime = part.child.uptime_seconds if part.child else 0.0
         quick = self._quick_deaths.get(part.part, 0) + 1 if uptime < QUICK_DEATH_SECONDS else 1
@@ -314,18 +347,16 @@ class Supervisor:
         return resolve_profile(self._settings.speech.profile) is Profile.gpu
 
     def _check_ray(self) -> None:
-        if self._settings.ray.address is None:
-            # How many GPUs there are is Ray's to say, later.
-            gpus = float("inf") if self._on_gpu else 0.0
-            try:
-                check_fit(self._settings, logical_cpus(self._settings.ray), gpus)
-            except DoesNotFit as error:
-                raise EmbeddedError(str(error)) from error
-        elif not (self._settings.database.url and self._settings.objects.endpoint):
-            raise EmbeddedError(
-                "RAYSCRIBE_RAY_ADDRESS needs DATABASE_URL and MINIO_ENDPOINT as well: "
-                "another cluster cannot reach servers on this machine's loopback"
-            )
+        if self._settings.ray.address:
+            check_outside(self._settings)
+            return
+        checks.check_port(self._api)
+        # How many GPUs there are is Ray's to say, later.
+        gpus, ray = float("inf") if self._on_gpu else 0.0, self._settings.ray
+        try:
+            check_fit(self._settings, logical_cpus(ray), gpus, logical_memory(ray))
+        except DoesNotFit as error:
+            raise EmbeddedError(str(error)) from error
 
 
 def with_port(api: ApiSettings, data_dir: Path) -> ApiSettings:

@@ -4,13 +4,16 @@ The seed's names (`WHISPER_MODEL`, `DATABASE_URL`, `MINIO_ENDPOINT` …) are kep
 prefix `RAYSCRIBE_`. Everybody else receives the small group it needs as a parameter.
 """
 
+from cluster.settings.backfill import BackfillSettings, YieldTo
 from cluster.settings.base import MIB, Count, Group, Seconds, seed
 from cluster.settings.door import ApiSettings, AuthSettings, MediaSettings, OidcSettings
 from cluster.settings.language import LanguageSettings, LlmProvider
 from cluster.settings.models import Profile, ReplicaSettings, SpeechSettings
 from cluster.settings.outside import DownloadSettings, EgressSettings
+from cluster.settings.scaling import ScalingSettings
 from cluster.settings.search import SearchSettings
 from cluster.settings.stores import DatabaseSettings, ObjectSettings, PathSettings
+from cluster.settings.telemetry import PriceSettings, TelemetrySettings
 from cluster.settings.voices import VoiceSettings
 from cluster.settings.work import (
     LogSettings,
@@ -24,6 +27,7 @@ __all__ = [
     "MIB",
     "ApiSettings",
     "AuthSettings",
+    "BackfillSettings",
     "Count",
     "DatabaseSettings",
     "DownloadSettings",
@@ -37,16 +41,20 @@ __all__ = [
     "ObjectSettings",
     "OidcSettings",
     "PathSettings",
+    "PriceSettings",
     "Profile",
     "QueueSettings",
     "RaySettings",
     "ReplicaSettings",
     "RunnerSettings",
+    "ScalingSettings",
     "SearchSettings",
     "Seconds",
     "Settings",
     "SpeechSettings",
+    "TelemetrySettings",
     "VoiceSettings",
+    "YieldTo",
     "seed",
 ]
 
@@ -65,15 +73,19 @@ class Settings:
         self.media = MediaSettings()
         self.speech = SpeechSettings()
         self.replicas = ReplicaSettings()
+        self.scaling = ScalingSettings()
         self.voices = VoiceSettings()
         self.language = LanguageSettings()
         self.egress = EgressSettings()
         self.download = DownloadSettings()
         self.runner = RunnerSettings()
         self.queue = QueueSettings()
+        self.backfill = BackfillSettings()
         self.maintenance = MaintenanceSettings()
         self.ray = RaySettings()
         self.logs = LogSettings()
+        self.telemetry = TelemetrySettings()
+        self.prices = PriceSettings()
         _check_together(self.auth, self.maintenance)
 
 

@@ -140,10 +140,16 @@ class ApiSettings(Group):
     """Addresses or networks of the proxies in front, separated by commas: the caller's address is
     taken from their `X-Forwarded-For`. Empty: from nobody's, so that behind a proxy all callers
     share its address, and its limits."""
+    drain_seconds: Seconds = 60
+    """How long a replica that is replaced may take to end its requests; streams of events are sent
+    to another one at once, a download that takes longer is cut off and goes on with a range."""
     max_tags_per_file: Count = 100
     """Tags on one file: lists of files tell them all."""
     replicas: Count = 1
     """Replicas of the API."""
+    every_node: bool = False
+    """Whether each node that has a replica listens on the port, for a load balancer in front;
+    otherwise the head's alone."""
     max_ongoing_requests: Count = 2000
     """Requests of one replica at a time; WebSockets and server-sent events hold one each."""
 

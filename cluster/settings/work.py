@@ -19,10 +19,12 @@ class RunnerSettings(Group):
     replicas: Count = 1
     """Replicas of the runner."""
     max_tasks: Count = 8
-    """Tasks that one runner works on at a time."""
+    """Tasks that a runner works on at a time, for each replica of Whisper that is its to keep
+    busy."""
     max_tasks_per_user: Count = 6
     """Tasks of one user that are worked on at a time, over all runners: below the one before, so
-    that somebody else's recording finds a place at once."""
+    that somebody else's recording finds a place at once. So many for each replica of Whisper as
+    well, while windows in hand are too few to keep all replicas busy: many short recordings."""
     max_language_tasks_per_user: Count = 3
     """The same of summaries and the like, which have places of their own: below
     `RAYSCRIBE_LLM_MAX_TASKS`."""
@@ -38,15 +40,17 @@ class RunnerSettings(Group):
     """After so many attempts a task has failed."""
     retry_base_seconds: Seconds = 5
     """Pause before the second attempt; doubled for each further one."""
-    max_outstanding_windows_per_task: Count = 8
-    """Windows of a task under way: Serve's router is first in, first out, and a long file must not
-    stand in front of a short one."""
-    max_outstanding_windows: Count = 32
-    """The same for all tasks of a runner together."""
-    max_outstanding_spans_per_task: Count = 2
-    """Spans of a task under way (diarization): each is five minutes of audio."""
-    max_outstanding_spans: Count = 4
-    """The same for all tasks of a runner together."""
+    batches_per_replica: Count = 2
+    """Batches' worth of windows under way for each replica of Whisper, and of alignment: one that
+    runs and one that waits. More would only stand in front of whoever comes next."""
+    max_outstanding_windows: Count = 256
+    """Most windows of one runner under way, whatever replicas there are: each is up to 1 MB in its
+    memory and in Ray's object store. Replicas that need more need more runners."""
+    spans_per_replica: Count = 4
+    """Spans under way for each replica of diarization: each is five minutes of audio."""
+    max_outstanding_spans: Count = 16
+    """Most spans of one runner under way, whatever replicas there are: each is up to 10 MB in its
+    memory and in Ray's object store."""
     window_retries: Count = 3
     """How often a window is asked for again in one attempt."""
     stage_base_seconds: Seconds = 600
@@ -108,6 +112,9 @@ class RaySettings(Group):
     """Shared memory of the embedded head's object store."""
     num_cpus: Count | None = Field(None, validation_alias="RAYSCRIBE_RAY_NUM_CPUS")
     """Unset: what the machine has. Logical CPUs only cap how many replicas fit."""
+    gpus: Annotated[float, Field(ge=0)] | None = Field(None, validation_alias="RAYSCRIBE_RAY_GPUS")
+    """GPUs that replicas may count on. Unset: those that the cluster has when it is deployed. Set
+    it where nodes with GPUs come only when replicas ask for them (an autoscaler)."""
 
 
 class LogSettings(Group):

@@ -1,0 +1,1 @@
+"""Manifests of other systems that carry something of ours: KubeRay's RayService."""
