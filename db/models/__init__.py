@@ -2,6 +2,14 @@
 
 from db.models.access import ExternalIdentity, RefreshToken, SignInAttempt
 from db.models.audit import AuditEvent
+from db.models.backfill import (
+    Backfill,
+    BackfillEngine,
+    BackfillItem,
+    BackfillStage,
+    BackfillStop,
+    ItemState,
+)
 from db.models.label import Collection, CollectionMember, Comment, FileTag, Tag
 from db.models.language import (
     ContentType,
@@ -25,6 +33,7 @@ from db.models.transcript import (
     Transcript,
     TranscriptEdit,
 )
+from db.models.usage import UsageEntry, UsageMeasure
 from db.models.user import Role, User
 from db.models.voice import (
     CannotLink,
@@ -44,6 +53,11 @@ from db.models.voice import (
 __all__ = [
     "Analytics",
     "AuditEvent",
+    "Backfill",
+    "BackfillEngine",
+    "BackfillItem",
+    "BackfillStage",
+    "BackfillStop",
     "CannotLink",
     "ChangeAction",
     "Collection",
@@ -57,6 +71,7 @@ __all__ = [
     "FileTag",
     "IdempotencyKey",
     "IndexedFile",
+    "ItemState",
     "Lane",
     "LlmConfiguration",
     "MediaFile",
@@ -94,6 +109,8 @@ __all__ = [
     "Upload",
     "UploadPart",
     "UploadState",
+    "UsageEntry",
+    "UsageMeasure",
     "User",
     "UserSetting",
 ]

@@ -53,6 +53,12 @@ class TaskKind(StrEnum):
     """Tags and collections for a file."""
     search_index = "search_index"
     """What the stores that search have, made anew or mended."""
+    file_index = "file_index"
+    """What they have of one file, brought there."""
+    alignment = "alignment"
+    """The words of a file, timed anew."""
+    backfill = "backfill"
+    """One of these over many files: what drives the files' own tasks."""
 
 
 class Lane(StrEnum):
@@ -76,6 +82,11 @@ class Task(Keyed, Updated, Base):
     parent_id: Mapped[uuid.UUID | None] = mapped_column(
         ForeignKey("task.id", ondelete="CASCADE"), index=True
     )
+    backfill_id: Mapped[uuid.UUID | None] = mapped_column(
+        ForeignKey("backfill.id", ondelete="SET NULL")
+    )
+    # Whether only the backfill that made it claims it: ordinary runners leave it alone.
+    reserved: Mapped[bool] = mapped_column(default=False, server_default="false")
     kind: Mapped[TaskKind] = mapped_column(text_enum(TaskKind))
     state: Mapped[TaskState] = mapped_column(text_enum(TaskState), default=TaskState.queued)
     lane: Mapped[Lane] = mapped_column(text_enum(Lane), default=Lane.interactive)
@@ -94,6 +105,8 @@ class Task(Keyed, Updated, Base):
     eta_seconds: Mapped[float | None]
     # Seconds that each stage took, in the attempt that completed.
     timings: Mapped[dict[str, float]] = mapped_column(JSONB, default=dict, server_default="{}")
+    # Seconds that models were busy in attempts that ended before, by stage: their results are kept.
+    busy_seconds: Mapped[dict[str, float]] = mapped_column(JSONB, default=dict, server_default="{}")
     # What came of it, beyond the rows it wrote.
     result: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict, server_default="{}")
     error_type: Mapped[str | None] = mapped_column(String(64))
@@ -122,6 +135,12 @@ class Task(Keyed, Updated, Base):
             "created_at",
             "id",
             postgresql_where=text("state = 'queued'"),
+        ),
+        Index(
+            "ix_task_backfill",
+            "backfill_id",
+            "created_at",
+            postgresql_where=text("backfill_id IS NOT NULL"),
         ),
         # How much has been done lately.
         Index(

@@ -48,6 +48,10 @@ class Action(StrEnum):
     search_repaired = "search.repaired"
     search_stopped = "search.stopped"
     person_erased = "person.erased"
+    backfill_begun = "backfill.begun"
+    backfill_resumed = "backfill.resumed"
+    backfill_stopped = "backfill.stopped"
+    usage_exported = "usage.exported"
 
 
 def add(

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -123,3 +123,15 @@ async def remove(session: AsyncSession, file_id: uuid.UUID) -> None:
     gone = delete(MediaFile).where(MediaFile.id == file_id).returning(MediaFile.id)
     if await session.scalar(gone) is None:
         raise NotFound("file", str(file_id))
+
+
+async def durations(
+    session: AsyncSession, file_ids: Collection[uuid.UUID]
+) -> Mapping[uuid.UUID, float]:
+    """Seconds of those of these files that are there, whoever they belong to."""
+    rows = await session.execute(
+        select(MediaFile.id, func.coalesce(MediaFile.duration, 0.0)).where(
+            MediaFile.id.in_(file_ids)
+        )
+    )
+    return dict(rows.all())

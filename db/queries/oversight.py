@@ -2,11 +2,12 @@
 
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select, text
+from sqlalchemy import ColumnElement, Double, cast, func, select, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.base import Base
@@ -25,6 +26,8 @@ from db.models import (
 )
 from db.queries.tasks import ACTIVE, HELD, is_overdue
 
+QUANTILES = (0.5, 0.95, 0.99)
+
 
 @dataclass(frozen=True, slots=True)
 class LaneLoad:
@@ -32,6 +35,10 @@ class LaneLoad:
 
     waiting_audio_seconds: float = 0.0
     waiting_oldest_seconds: float = 0.0
+    waiting_age_seconds: Mapping[float, float] = field(
+        default_factory=lambda: dict.fromkeys(QUANTILES, 0.0)
+    )
+    """How long tasks have waited that wait now, by quantile."""
     running_oldest_seconds: float = 0.0
     overdue: int = 0
 
@@ -41,6 +48,9 @@ async def load(session: AsyncSession) -> Mapping[Lane, LaneLoad]:
     queued = Task.state == TaskState.queued
     # A waiting task is written only when it begins to wait, and may be told to wait longer.
     since = func.greatest(Task.run_after, Task.updated_at)
+    # Who comes later has waited less: of moments it is the opposite quantile.
+    later = cast([1 - quantile for quantile in QUANTILES], ARRAY(Double))
+    moments = func.percentile_disc(later)
     rows = await session.execute(
         select(
             Task.lane,
@@ -48,15 +58,26 @@ async def load(session: AsyncSession) -> Mapping[Lane, LaneLoad]:
             _age(func.min(since).filter(queued)),
             _age(func.min(Task.started_at).filter(Task.state.in_(HELD))),
             func.count().filter(is_overdue()),
+            func.now(),
+            moments.within_group(since).filter(queued, since <= func.now()),
         )
         .where(Task.state.in_(ACTIVE))
         .group_by(Task.lane)
     )
     found = {
-        lane: LaneLoad(float(audio), float(waiting), float(running), overdue)
-        for lane, audio, waiting, running, overdue in rows
+        lane: LaneLoad(float(audio), float(waiting), _ages(now, since), float(running), overdue)
+        for lane, audio, waiting, running, overdue, now, since in rows
     }
     return {lane: found.get(lane, LaneLoad()) for lane in Lane}
+
+
+def _ages(now: datetime, moments: Sequence[datetime] | None) -> Mapping[float, float]:
+    """Seconds since each of the moments, by quantile; 0 where nobody waits."""
+    ages = [(now - moment).total_seconds() for moment in moments or ()]
+    return {
+        quantile: max(0.0, age)
+        for quantile, age in zip(QUANTILES, ages or [0.0] * len(QUANTILES), strict=True)
+    }
 
 
 def _age(moment: Any) -> ColumnElement[float]:

@@ -1,13 +1,24 @@
 """Checkpoints of stages."""
 
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
 
 from sqlalchemy import delete, exists, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.models import Speaker, StageResult
+
+
+@dataclass(frozen=True, slots=True)
+class PartResult:
+    """What a stage made of one part of a file."""
+
+    stage: str
+    fingerprint: str
+    part: int
+    data: bytes
 
 
 async def load(
@@ -33,17 +44,16 @@ async def save(
     data: bytes,
 ) -> None:
     """Store one part; the same part again is the same result, so the first stays."""
-    await session.execute(
-        insert(StageResult)
-        .values(
-            media_file_id=media_file_id,
-            stage=stage,
-            fingerprint=fingerprint,
-            part=part,
-            data=data,
-        )
-        .on_conflict_do_nothing()
-    )
+    await save_all(session, media_file_id, [PartResult(stage, fingerprint, part, data)])
+
+
+async def save_all(
+    session: AsyncSession, media_file_id: uuid.UUID, parts: Sequence[PartResult]
+) -> None:
+    """Store several parts of one file."""
+    rows = [{"media_file_id": media_file_id, **asdict(part)} for part in parts]
+    # One row at a time in the statement: it is compiled once, and sent with all rows.
+    await session.execute(insert(StageResult).on_conflict_do_nothing(), rows)
 
 
 async def drop(session: AsyncSession, media_file_id: uuid.UUID, stages: Collection[str]) -> None:
