@@ -106,6 +106,15 @@ ADVICE: Mapping[str, Advice] = {
             "Assign a voice of a transcribed recording to the person instead.",
         ),
     ),
+    "validation_error": Advice(
+        ErrorCategory.format_issue,
+        "The list, or the place, that recordings were to be taken from cannot be used.",
+        retryable=False,
+        suggestions=(
+            "Read what is said of it, mend the list, and begin anew.",
+            "Ask an operator to allow the bucket, if it is one that nothing is read from.",
+        ),
+    ),
     "not_found": Advice(
         ErrorCategory.processing_error,
         "What the task was about was deleted before the task was done.",

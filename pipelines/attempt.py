@@ -2,21 +2,24 @@
 
 import asyncio
 import random
+import time
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 import structlog
 
+from cluster.telemetry import tracing
 from db.engine import session_scope
 from db.errors import FenceLost, StoreError, StoreUnavailable
 from db.models import MediaFile, Task
-from pipelines import leftovers, queue
+from pipelines import leftovers, queue, usage
 from pipelines.errors import FileExists, IllegalTransition, QueueFull, TaskFailed
 from pipelines.job import Job, RunnerParts, Shared
 from pipelines.kinds import WORK
 from pipelines.language.kinds import KINDS as LANGUAGE
 from pipelines.queue import Claim
 from pipelines.task_state import TERMINAL, Failure
+from pipelines.telemetry import Outcome, RunnerTelemetry
 from serving.errors import SpeechError
 
 log = structlog.get_logger(__name__)
@@ -44,6 +47,12 @@ class Attempt:
     interruption: Interruption | None = None
     work: asyncio.Task[None] | None = field(default=None, init=False)
     written: bool = field(default=False, init=False)
+    outcome: Outcome = field(default=Outcome.failed, init=False)
+
+    @property
+    def telemetry(self) -> RunnerTelemetry:
+        """Where it is counted."""
+        return RunnerTelemetry(self.parts.meters)
 
     @property
     def held(self) -> Claim:
@@ -62,25 +71,35 @@ class Attempt:
             self.work.cancel()
 
     async def _work(self) -> None:
-        with structlog.contextvars.bound_contextvars(
-            task_id=str(self.task.id), fence=self.task.fence
+        task = self.task
+        known = {"kind": task.kind.value, "lane": task.lane.value, "attempt": task.attempt}
+        with (
+            structlog.contextvars.bound_contextvars(task_id=str(task.id), fence=task.fence),
+            tracing.task_span(task.id, f"task {task.kind}", **known) as span,
+            usage.kept(self.parts.models) as account,
         ):
             try:
                 await self._until_written()
                 self.written = True
             except FenceLost:
+                self.outcome = Outcome.lost
                 log.warning("task lost to another runner")
             except StoreError as error:
                 # The lease ends by itself, and another claim finds the task.
+                self.outcome = Outcome.unwritten
                 log.warning("the end of an attempt was not written", error=str(error))
             else:
                 await self._clean_up_or_leave()
+            finally:
+                span.set_attribute("outcome", self.outcome.value)
+                self.telemetry.ended(task, self.outcome, account)
 
     async def _until_written(self) -> None:
         try:
             await self._run()
         except (FenceLost, IllegalTransition):
             # Somebody cancelled while the result was being stored, or has the task now.
+            self.outcome = Outcome.cancelled
             async with session_scope(self.parts.sessions) as session:
                 await queue.stopped(session, self.held)
         except asyncio.CancelledError:
@@ -113,9 +132,11 @@ class Attempt:
             case Interruption.lost:
                 raise FenceLost(f"task {self.task.id} was claimed by another runner")
             case Interruption.cancelled:
+                self.outcome = Outcome.cancelled
                 async with session_scope(self.parts.sessions) as session:
                     await queue.stopped(session, self.held)
             case Interruption.drain:
+                self.outcome = Outcome.drained
                 async with session_scope(self.parts.sessions) as session:
                     await queue.release(session, self.held)
             case None:
@@ -125,6 +146,7 @@ class Attempt:
     async def _failed(self, error_type: str, message: str, *, retryable: bool) -> None:
         """Queue again what may pass while attempts remain, else fail with the reason."""
         log.warning("attempt failed", error_type=error_type, error=message, retryable=retryable)
+        self.telemetry.failed(error_type)
         settings = self.parts.settings
         failure = Failure(error_type, message, retryable)
         for pause in (1.0, 2.0, 4.0, 8.0, 0.0):
@@ -142,7 +164,11 @@ class Attempt:
         task = self.task
         file_id = str(task.media_file_id) if task.media_file_id else None
         log.info("task started", kind=task.kind, attempt=task.attempt, file_id=file_id)
+        started = time.monotonic()
         await WORK[task.kind](self._job)
+        self.outcome = Outcome.completed
+        seconds = time.monotonic() - started
+        self.telemetry.completed(task, usage.current().audio_seconds, seconds)
 
     @property
     def _job(self) -> Job:

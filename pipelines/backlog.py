@@ -39,10 +39,13 @@ ON_WHAT_IS_HERE = LANGUAGE | {
     TaskKind.enrolment,
     TaskKind.clustering,
     TaskKind.search_index,
+    TaskKind.file_index,
+    TaskKind.alignment,
+    TaskKind.backfill,
 }
-ARRIVES = WAITS & Task.kind.not_in(ON_WHAT_IS_HERE)
+ARRIVES = WAITS & Task.kind.not_in(ON_WHAT_IS_HERE) & Task.reserved.is_(False)
 """What counts against the limits. Work on what is here already, such as the voices of all files
-after a change of model, keeps no new recording out."""
+after a change of model, keeps no new recording out; nor does what a backfill imports."""
 IS_LANGUAGE = Task.kind.in_(LANGUAGE)
 
 

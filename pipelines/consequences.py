@@ -9,6 +9,7 @@ from db.models import FileStatus, MediaFile, Task, TaskKind, TaskState, Transcri
 from db.queries import events
 from db.queries.reembedding import ANEW
 from pipelines import task_state
+from pipelines.backfills import items
 from pipelines.notices import about
 from pipelines.speakers import kept_voiceprints
 from pipelines.task_state import TERMINAL
@@ -21,6 +22,8 @@ async def follow(session: AsyncSession, task: Task) -> None:
     """
     if task.state in TERMINAL and task.kind in ANEW and task.media_file_id is not None:
         await kept_voiceprints.drop_forgotten(session, task.media_file_id)
+    if task.state in TERMINAL and task.backfill_id is not None:
+        await items.follow(session, task)
     notice, told = about(task, await _file_of(session, task))
     await events.append(
         session, task.user_id, notice, told, task_id=task.id, media_file_id=task.media_file_id

@@ -1,68 +1,72 @@
 """Runner: the Serve deployment that pulls work; it does no heavy work on its loop."""
 
+import asyncio
 import os
 import socket
+from dataclasses import replace
 from typing import Any
 
+import psutil
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
-from cluster.egress import Policy
-from cluster.encryption import Encryption
 from cluster.logs import configure
 from cluster.settings import Settings
-from db.engine import create_engine, create_sessions
-from db.keywords.create import create_keyword_store
-from db.objects.s3 import S3Objects
-from db.vectors.create import create_vector_store
-from pipelines.downloads.work import DownloadParts
-from pipelines.job import RunnerParts
-from pipelines.language.parts import LanguageParts
-from pipelines.local_model import ServedLanguageModel
+from cluster.telemetry import catalogue
+from cluster.telemetry.catalogue import Origin
+from cluster.telemetry.meters import RayMeters
+from db.engine import session_scope
+from pipelines import demand
+from pipelines.backfills.parts import BackfillParts
+from pipelines.backfills.ray_driver import RayDriver
+from pipelines.backfills.sources import Buckets
+from pipelines.composition import compose
 from pipelines.runner import Runner as TaskRunner
 from pipelines.stages.base import Models
 from serving.client import create_ports
+from serving.replicas import count_replicas
 
 
 class Runner:
     """Hosts one task runner. Nobody calls it: replicas are fixed in number (DESIGN §5)."""
 
-    def __init__(self, models: Models, handles: dict[str, DeploymentHandle[Any]]) -> None:
+    def __init__(
+        self, models: Models, batch_size: int, handles: dict[str, DeploymentHandle[Any]]
+    ) -> None:
         # A replica is a process of its own: this is its composition root.
         settings = Settings()
         configure(settings.logs, "runner")
-        if settings.database.url is None:
-            raise ValueError("DATABASE_URL is not set")
-        self._engine = create_engine(settings.database)
-        sessions = create_sessions(self._engine)
-        self._parts = RunnerParts(
-            sessions=sessions,
-            vectors=create_vector_store(settings.search, sessions),
-            keywords=create_keyword_store(settings.search, sessions),
-            objects=S3Objects(settings.objects),
-            ports=create_ports(handles, settings.runner.call_timeout_seconds),
-            models=models,
-            settings=settings.runner,
-            speech=settings.speech,
-            voices=settings.voices,
-            database_url=settings.database.url.get_secret_value(),
-            block_seconds=settings.media.block_seconds,
-            max_audio_seconds=settings.media.max_audio_seconds,
-            maintenance=settings.maintenance,
-            downloads=DownloadParts.of(settings, Policy(settings.egress)),
-            language=LanguageParts(
-                settings=settings.language,
-                egress=settings.egress,
-                encryption=Encryption(settings.auth),
-                # A task waits until it has loaded, as for the first word of any other.
-                local=ServedLanguageModel(settings.language, settings.language.first_token_seconds),
+        ports = create_ports(handles, settings.runner.call_timeout_seconds)
+        meters = RayMeters((*catalogue.of(Origin.runner), catalogue.REPLICA_MEMORY))
+        self._engine, parts = compose(settings, ports, models, batch_size, count_replicas, meters)
+        backfill = settings.backfill
+        self._parts = replace(
+            parts,
+            backfills=BackfillParts(
+                backfill,
+                RayDriver(backfill, models, batch_size),
+                Buckets(settings.objects, parts.objects, backfill.import_buckets),
             ),
-            search=settings.search,
         )
         self._runner: TaskRunner | None = None
+        self._waiting: asyncio.TimerHandle | None = None
 
-    async def reconfigure(self, _config: dict[str, Any]) -> None:
-        """Serve's first call on the replica's event loop, before it is ready: start claiming."""
+    async def reconfigure(self, config: dict[str, Any]) -> None:
+        """Serve calls this on the replica's event loop before it is ready, and on a change.
+
+        `claims: False` makes it give back what it has and wait, for `seconds` at most: so that no
+        task is worked on while models are being replaced (cluster.embedded.rolling).
+        """
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
+        if config.get("claims", True):
+            self._claim()
+        else:
+            await self._give_back()
+            self._waiting = asyncio.get_running_loop().call_later(config["seconds"], self._claim)
+
+    def _claim(self) -> None:
         if self._runner is None:
             context = serve.get_replica_context()
             # Says to an operator which process has a task.
@@ -70,10 +74,22 @@ class Runner:
             self._runner = TaskRunner(self._parts, owner)
             self._runner.start()
 
+    async def _give_back(self) -> None:
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.stop()
+
     def check_health(self) -> None:
         """Serve asks this; an exception gets the replica replaced."""
+        memory = psutil.Process().memory_info().rss
+        self._parts.meters.set(catalogue.REPLICA_MEMORY, memory)
         if self._runner is not None:
             self._runner.check()
+
+    async def record_autoscaling_stats(self) -> dict[str, float]:
+        """Serve asks this for cluster.scaling_policy: what is to be done, by role and lane."""
+        async with session_scope(self._parts.sessions) as session:
+            return await demand.remaining(session)
 
     async def stats(self) -> dict[str, Any]:
         """How many tasks are in hand."""
@@ -81,8 +97,7 @@ class Runner:
 
     async def __del__(self) -> None:
         """Serve calls this when the replica goes: give the work back."""
-        if self._runner is not None:
-            await self._runner.stop()
+        await self._give_back()
         await self._parts.vectors.close()
         await self._parts.keywords.close()
         await self._engine.dispose()

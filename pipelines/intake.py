@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from cluster.settings import QueueSettings
 from db.engine import Sessions, session_scope
-from db.models import MediaFile, Task
+from db.models import Lane, MediaFile, Task
 from db.objects.keys import media_key, media_prefix
 from db.objects.port import ObjectStore
 from db.queries import events, media_files
@@ -75,15 +75,22 @@ async def refuse_duplicate(session: AsyncSession, user_id: uuid.UUID, sha256: st
 
 
 async def record(
-    session: AsyncSession, arrival: Arrival, header: MediaProbe, limits: QueueSettings
+    session: AsyncSession,
+    arrival: Arrival,
+    header: MediaProbe,
+    limits: QueueSettings,
+    backfill_id: uuid.UUID | None = None,
 ) -> tuple[MediaFile, Task]:
     """Write the file's row and queue its transcription, in this transaction.
+
+    A backfill's waits for nobody, so there is room for it.
 
     Raises:
         FileExists: the user has these bytes already, also where they came in between.
         QueueFull: there is no room for its task now.
     """
-    await backlog.admit(session, arrival.user_id, header.duration or 0.0, limits)
+    if backfill_id is None:
+        await backlog.admit(session, arrival.user_id, header.duration or 0.0, limits)
     file = await media_files.add(session, _row(arrival, header))
     if file is None:
         raise FileExists(await media_files.duplicate_of(session, arrival.user_id, arrival.sha256))
@@ -99,8 +106,10 @@ async def record(
         session,
         user_id=arrival.user_id,
         media_file_id=arrival.file_id,
+        lane=Lane.bulk if backfill_id else Lane.interactive,
         options=arrival.options,
         audio_seconds=header.duration or 0.0,
+        backfill_id=backfill_id,
     )
     return file, task
 

@@ -1,24 +1,27 @@
 """What a runner works with, and what the work on one claimed task may use."""
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from cluster.settings import (
-    LanguageSettings,
     MaintenanceSettings,
     RunnerSettings,
     SearchSettings,
     SpeechSettings,
     VoiceSettings,
 )
+from cluster.telemetry import catalogue
+from cluster.telemetry.catalogue import Origin
+from cluster.telemetry.meters import Meters, RegistryMeters
 from db.engine import Sessions
 from db.keywords.port import KeywordStore
 from db.models import MediaFile, Task
 from db.objects.port import ObjectStore
 from db.vectors.port import VectorStore
+from pipelines.backfills.parts import BackfillParts
+from pipelines.capacity import REPLICAS, Capacity, CountReplicas
 from pipelines.downloads.work import DownloadParts
 from pipelines.language.parts import LanguageParts
 from pipelines.pace import Pace
@@ -27,12 +30,11 @@ from pipelines.queue import Claim
 from pipelines.recordings import RecordingAudio
 from pipelines.slots import FairSlots
 from pipelines.stages.base import Audio, Checkpoints, Context, Models
+from pipelines.telemetry import MeteredPace
 from serving.ports import Ports
 
 SOURCE_URL_LIFETIME = timedelta(hours=6)
 """How long the decoder may fetch a task's recording."""
-SPANS = frozenset({"diarize", "embed"})
-"""Stages whose parts are spans: ten times as long as windows, so fewer are under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,31 +57,43 @@ class RunnerParts:
     downloads: DownloadParts
     language: LanguageParts
     search: SearchSettings
+    batch_size: int
+    """Windows that a replica takes at a time."""
+    count_replicas: CountReplicas
+    meters: Meters = field(default_factory=lambda: RegistryMeters(catalogue.of(Origin.runner)))
+    """Where metrics are counted; in a Serve replica: through Ray."""
+    backfills: BackfillParts | None = None
+    """None: no backfills are driven here, as in the actors of one."""
 
 
 @dataclass(slots=True)
 class Shared:
     """What the attempts of a runner share: places, and how fast things go."""
 
-    windows: FairSlots
-    spans: FairSlots
+    capacity: Capacity
+    parts: Mapping[str, FairSlots]
+    """Of each stage that is worked through part by part."""
     calls: FairSlots
     """Of language models."""
     pace: Pace
 
     @classmethod
-    def of(cls, settings: RunnerSettings, language: LanguageSettings) -> "Shared":
-        """As the operator set it."""
+    def of(cls, parts: RunnerParts) -> "Shared":
+        """As the operator set it, for a replica of each role until they are counted."""
+        settings = parts.settings
+        capacity = Capacity(settings, parts.batch_size, {})
         return cls(
-            FairSlots(settings.max_outstanding_windows, settings.lane_patience),
-            FairSlots(settings.max_outstanding_spans, settings.lane_patience),
-            FairSlots(language.max_outstanding_calls, settings.lane_patience),
+            capacity,
+            {stage: FairSlots(capacity.parts(stage), settings.lane_patience) for stage in REPLICAS},
+            FairSlots(parts.language.settings.max_outstanding_calls, settings.lane_patience),
             Pace(settings.stage_base_seconds, settings.stage_slack),
         )
 
-    def slots(self, stage: str) -> FairSlots:
-        """The places that count for a stage."""
-        return self.spans if stage in SPANS else self.windows
+    def fit(self, replicas: Mapping[str, int]) -> None:
+        """Have as much under way as so many replicas of each role need."""
+        self.capacity = replace(self.capacity, replicas=replicas)
+        for stage, slots in self.parts.items():
+            slots.resize(self.capacity.parts(stage))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +122,10 @@ class Job:
         self, share: Mapping[str, float], audio: Audio, checkpoints: Checkpoints
     ) -> AsyncIterator[Context]:
         """What stages may use while the block runs; `share` is each one's part of the progress."""
-        settings = self.parts.settings
-        windows = asyncio.Semaphore(settings.max_outstanding_windows_per_task)
-        spans = asyncio.Semaphore(settings.max_outstanding_spans_per_task)
+        task = self.task
 
-        @asynccontextmanager
-        async def slot(stage: str) -> AsyncIterator[None]:
-            shared = self.shared.slots(stage).take(self.task.user_id, self.task.lane)
-            async with spans if stage in SPANS else windows, shared:
-                yield
+        def slot(stage: str) -> AbstractAsyncContextManager[None]:
+            return self.shared.parts[stage].take(task.user_id, task.lane, task.id)
 
         async with reported(self.parts.sessions, self.held, share) as meter:
             yield Context(
@@ -125,9 +134,10 @@ class Job:
                 audio=audio,
                 checkpoints=checkpoints,
                 progress=meter,
-                pace=self.shared.pace,
+                pace=MeteredPace(self.shared.pace, self.parts.meters),
                 slot=slot,
-                audio_seconds=self.task.audio_seconds or self.parts.max_audio_seconds,
+                lane=task.lane,
+                audio_seconds=task.audio_seconds or self.parts.max_audio_seconds,
                 last_attempt=self.last,
-                retries=settings.window_retries,
+                retries=self.parts.settings.window_retries,
             )

@@ -3,11 +3,14 @@
 from collections.abc import Awaitable, Callable, Mapping
 
 from db.models import TaskKind
+from pipelines.backfills.work import Backfilling
 from pipelines.downloads.work import Work
 from pipelines.job import Job
 from pipelines.language.identification import Identification
 from pipelines.language.summarization import Summarization
 from pipelines.language.topic_extraction import TopicExtraction
+from pipelines.realigning import Realigning
+from pipelines.search.file_index import FileIndexing
 from pipelines.search.rebuilding import Rebuilding
 from pipelines.speakers.enrol import Enrolling
 from pipelines.speakers.grouping import GroupingWork
@@ -56,6 +59,18 @@ async def _search_index(job: Job) -> None:
     await Rebuilding(job).run()
 
 
+async def _file_index(job: Job) -> None:
+    await FileIndexing(job).run()
+
+
+async def _alignment(job: Job) -> None:
+    await Realigning(job).run()
+
+
+async def _backfill(job: Job) -> None:
+    await Backfilling(job).run()
+
+
 WORK: Mapping[TaskKind, Begin] = {
     TaskKind.transcription: _transcription,
     TaskKind.download: _download,
@@ -68,5 +83,8 @@ WORK: Mapping[TaskKind, Begin] = {
     TaskKind.speaker_identification: _speaker_identification,
     TaskKind.topic_extraction: _topic_extraction,
     TaskKind.search_index: _search_index,
+    TaskKind.file_index: _file_index,
+    TaskKind.alignment: _alignment,
+    TaskKind.backfill: _backfill,
 }
 """Every kind there is."""

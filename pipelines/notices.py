@@ -81,6 +81,8 @@ STAGE_MESSAGES = {
     "compare": "Comparing the stores of search with what is said.",
     "mend_words": "Mending the index of words.",
     "mend_meaning": "Embedding what is missing.",
+    "select": "Looking for what is to be done.",
+    "work": "Working through its files.",
 }
 
 

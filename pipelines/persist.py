@@ -11,7 +11,7 @@ from db import vocabulary
 from db.models import MediaFile, Segment, Speaker, Transcript
 from db.queries import edits
 from db.queries.edits import EditAction
-from pipelines import queue, task_state
+from pipelines import queue, task_state, usage
 from pipelines.language import enrichment
 from pipelines.lines import word_rows
 from pipelines.queue import Claim
@@ -58,6 +58,7 @@ async def publish(
         await handover.give(session, task.user_id, left, recording.diarization, speakers)
     if left is not None or speakers:
         await notes.note(session, About.file, file_id, task.user_id)
+    usage.current().audio_seconds = recording.duration
     await queue.complete(session, task, step, timings=dict(recording.timings))
     # After the task, as everybody locks them.
     await session.execute(

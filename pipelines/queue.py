@@ -18,7 +18,7 @@ from db.errors import FenceLost
 from db.models import Lane, QueueClock, Task, TaskKind, TaskState
 from db.notify import CANCEL, PROGRESS, TASKS, notify
 from db.queries.tasks import HELD, is_overdue
-from pipelines import consequences, task_state, turns
+from pipelines import consequences, task_state, turns, usage
 from pipelines.system_settings import RetrySettings, current
 from pipelines.task_state import TERMINAL, Failure, Step
 
@@ -56,8 +56,12 @@ async def submit(
     audio_seconds: float = 0.0,
     parent_id: uuid.UUID | None = None,
     delay_seconds: float = 0.0,
+    backfill_id: uuid.UUID | None = None,
 ) -> Task:
-    """Add a task; it exists if and only if this transaction commits, and wakes a runner then."""
+    """Add a task; it exists if and only if this transaction commits, and wakes a runner then.
+
+    A file's task of a backfill is reserved: its maker claims it by `claim_this`, and nobody else.
+    """
     task = Task(
         user_id=user_id,
         media_file_id=media_file_id,
@@ -67,6 +71,8 @@ async def submit(
         audio_seconds=audio_seconds,
         parent_id=parent_id,
         run_after=func.now() + _seconds(delay_seconds),
+        backfill_id=backfill_id,
+        reserved=backfill_id is not None and kind is not TaskKind.backfill,
     )
     session.add(task)
     await session.flush()
@@ -96,8 +102,24 @@ async def claim(
     task = await _expired(session, max_attempts, full_of, has_suspect=has_suspect)
     if task is None:
         task = await turns.take(session, clock, settings, full_of)
-    if task is None:
-        return None
+    return None if task is None else await _taken(session, task, owner, settings, retry)
+
+
+async def claim_this(
+    session: AsyncSession, task: Task, owner: str, settings: RunnerSettings
+) -> Claimed:
+    """Take this very task, locked by the caller: it waits and is due, or its lease ran out.
+
+    As with `claim`, it may come back ended instead of running.
+    """
+    retry = await current(session, RetrySettings)
+    return await _taken(session, task, owner, settings, retry)
+
+
+async def _taken(
+    session: AsyncSession, task: Task, owner: str, settings: RunnerSettings, retry: RetrySettings
+) -> Claimed:
+    max_attempts = retry.max_attempts or settings.max_attempts
     suspect = task_state.is_suspect(task, max_attempts)
     step = task_state.on_claim(task, max_attempts)
     lease: dict[str, Any] = {}
@@ -122,7 +144,12 @@ async def _expired(
     has_place = or_(Task.state == TaskState.cancelling, Task.kind.not_in(full_of))
     task: Task | None = await session.scalar(
         select(Task)
-        .where(is_overdue(), has_place, *([not_(suspect)] if has_suspect else []))
+        .where(
+            is_overdue(),
+            has_place,
+            Task.reserved.is_(False),
+            *([not_(suspect)] if has_suspect else []),
+        )
         .order_by(Task.lease_expires_at)
         .limit(1)
         .with_for_update(skip_locked=True)
@@ -173,7 +200,7 @@ async def write(
 
 
 async def complete(session: AsyncSession, task: Task, step: Step, **changes: Any) -> None:
-    """Make the step that ends a task well (`task_state.on_success`).
+    """Make the step that ends a task well (`task_state.on_success`), and account for it.
 
     Raises:
         FenceLost: as `write`.
@@ -189,6 +216,8 @@ async def complete(session: AsyncSession, task: Task, step: Step, **changes: Any
         error_message=None,
         **changes,
     )
+    # After the fenced write: who was overtaken has nothing to account for.
+    await usage.publish(session, task)
 
 
 async def heartbeat(
@@ -235,6 +264,16 @@ async def report(
     await notify(session, PROGRESS, f"{user_id} {held.task_id}")
 
 
+async def forgive(session: AsyncSession, held: Claim) -> None:
+    """Count this attempt as the first: it has brought the task on."""
+    await session.execute(
+        update(Task)
+        .where(Task.id == held.task_id, Task.fence == held.fence)
+        .values(attempt=1)
+        .execution_options(synchronize_session=False)
+    )
+
+
 async def held_task(session: AsyncSession, held: Claim, *, lock: bool = True) -> Task:
     """The task of a claim, locked for this transaction unless told otherwise.
 
@@ -248,11 +287,23 @@ async def held_task(session: AsyncSession, held: Claim, *, lock: bool = True) ->
     return task
 
 
+async def hold(session: AsyncSession, held: Claim) -> None:
+    """Lock the task of a claim for this transaction: as `held_task`, without reading it.
+
+    Raises:
+        FenceLost: somebody else has claimed it since.
+    """
+    query = select(Task.id).where(Task.id == held.task_id, Task.fence == held.fence)
+    if await session.scalar(query.with_for_update()) is None:
+        raise FenceLost(f"task {held.task_id} was claimed by another runner")
+
+
 async def release(session: AsyncSession, held: Claim) -> None:
     """Give a task back unfinished: a drain."""
     task = await held_task(session, held)
     if task.state in HELD:
-        await write(session, task, task_state.on_drain(task))
+        step = task_state.on_drain(task)
+        await write(session, task, step, busy_seconds=usage.carried(task))
         await notify(session, TASKS)
 
 
@@ -268,7 +319,8 @@ async def give_up(
     max_attempts = (retry.max_attempts or settings.max_attempts) if retry.enabled else 1
     pause = settings.retry_base_seconds * 2 ** max(0, task.attempt - 1)
     pause *= random.uniform(0.5, 1.5)  # noqa: S311 - jitter
-    await write(session, task, task_state.on_failure(task, failure, max_attempts, pause))
+    step = task_state.on_failure(task, failure, max_attempts, pause)
+    await write(session, task, step, busy_seconds=usage.carried(task))
 
 
 async def stopped(session: AsyncSession, held: Claim) -> None:

@@ -1,5 +1,6 @@
 """A file's next task after one that is over: what stays of its options and of what is stored."""
 
+import uuid
 from collections.abc import Collection, Mapping
 from enum import StrEnum
 from typing import Any
@@ -49,8 +50,12 @@ async def submit_again(
     last: Task | None,
     options: Mapping[str, Any],
     stages: Collection[ReprocessStage] = (),
+    *,
+    backfill_id: uuid.UUID | None = None,
 ) -> Task:
     """Queue a file anew. What is stored of these stages is forgotten, the rest is reused.
+
+    In the lane of its last task, or for a backfill in the bulk lane.
 
     Raises:
         DuplicateFile: the file had come to nothing, and its bytes were uploaded again since.
@@ -62,7 +67,8 @@ async def submit_again(
             session,
             user_id=file.user_id,
             media_file_id=file.id,
-            lane=last.lane if last else Lane.interactive,
+            lane=Lane.bulk if backfill_id else last.lane if last else Lane.interactive,
             options=options,
             audio_seconds=file.duration or 0.0,
+            backfill_id=backfill_id,
         )

@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 import uuid
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -11,7 +12,7 @@ import structlog
 
 from db.engine import session_scope
 from db.errors import StoreError
-from db.models import Destination, TaskKind, TaskState
+from db.models import Destination, Task, TaskKind, TaskState
 from db.notify import CANCEL, OUTBOX, TASKS, listening
 from pipelines import leftovers, maintenance, outbox, queue, retention
 from pipelines.attempt import Attempt, Interruption
@@ -23,6 +24,7 @@ from pipelines.search import keeping, rebuilding
 from pipelines.search.keywords import KeywordKeeper
 from pipelines.search.vectors import PassageKeeper
 from pipelines.speakers import sync
+from serving.errors import SpeechUnavailable
 
 log = structlog.get_logger(__name__)
 
@@ -46,7 +48,7 @@ class Runner:
         self._wake = asyncio.Event()
         self._cancelled = asyncio.Event()
         self._noted = {destination: asyncio.Event() for destination in Destination}
-        self._shared = Shared.of(parts.settings, parts.language.settings)
+        self._shared = Shared.of(parts)
         self._loops: list[asyncio.Task[None]] = []
         self._beaten_at = time.monotonic()
 
@@ -60,6 +62,7 @@ class Runner:
         loops = (
             self._claim_forever,
             self._beat_forever,
+            self._fit_forever,
             self._listen_forever,
             self._sweep_objects_forever,
             self._keep_vectors_forever,
@@ -113,7 +116,7 @@ class Runner:
                 claimed = await queue.claim(
                     session,
                     self._owner,
-                    self._settings,
+                    self._settings.model_copy(update={"max_tasks_per_user": self._tasks_per_user}),
                     has_suspect=self._has_suspect,
                     full_of=self._full_of,
                 )
@@ -124,13 +127,24 @@ class Runner:
     @property
     def _full_of(self) -> frozenset[TaskKind]:
         """Kinds for which no place is left: language models' work has places of its own."""
-        language = sum(attempt.task.kind in LANGUAGE for attempt in self._running.values())
+        speech = len(self._speech)
         full: frozenset[TaskKind] = frozenset()
-        if language >= self._parts.language.settings.max_tasks:
+        if len(self._running) - speech >= self._parts.language.settings.max_tasks:
             full |= LANGUAGE
-        if len(self._running) - language >= self._settings.max_tasks:
+        if speech >= self._shared.capacity.tasks:
             full |= SPEECH
         return full
+
+    @property
+    def _speech(self) -> list[Task]:
+        """Those in hand that are not language models' work."""
+        tasks = [attempt.task for attempt in self._running.values()]
+        return [task for task in tasks if task.kind not in LANGUAGE]
+
+    @property
+    def _tasks_per_user(self) -> int:
+        seconds = [task.audio_seconds for task in self._speech]
+        return self._shared.capacity.tasks_per_user(seconds)
 
     @property
     def _has_place(self) -> bool:
@@ -162,6 +176,24 @@ class Runner:
                     await self._cancelled.wait()
             self._cancelled.clear()
             await self._beat()
+
+    async def _fit_forever(self) -> None:
+        """Have as much under way as the replicas need that there are now."""
+        while True:
+            try:
+                replicas = await self._parts.count_replicas()
+            except SpeechUnavailable as error:
+                log.warning("replicas not counted", error=error.message)
+            else:
+                self._fit(replicas)
+            await asyncio.sleep(self._settings.poll_seconds)
+
+    def _fit(self, replicas: Mapping[str, int]) -> None:
+        if replicas != self._shared.capacity.replicas:
+            log.info("replicas counted", **replicas)
+            self._shared.fit(replicas)
+            # There may be room for more tasks.
+            self._wake.set()
 
     async def _beat(self) -> None:
         """Renew the leases, and stop what is cancelled or lost."""
@@ -238,9 +270,12 @@ class Runner:
         )
         held = attempt.held
         self._running[held] = attempt
+        attempt.telemetry.claimed(claimed.task)
+        attempt.telemetry.running(len(self._running))
 
         def ended(_: asyncio.Task[None]) -> None:
             self._running.pop(held, None)
+            attempt.telemetry.running(len(self._running))
             self._wake.set()
 
         attempt.start().add_done_callback(ended)

@@ -23,6 +23,8 @@ async def take(
 ) -> Task | None:
     """The task whose turn it is, locked; its user is charged."""
     heads = await _heads(session, full_of)
+    if not heads:
+        return None
     clock = Clock(_by_lane(row.virtual_time), _by_lane(row.passed))
     limits = Limits(
         settings.max_tasks_per_user,
@@ -70,6 +72,7 @@ async def _heads(session: AsyncSession, full_of: Collection[TaskKind]) -> Sequen
             Task.state == TaskState.queued,
             Task.run_after <= func.now(),
             Task.kind.not_in(full_of),
+            Task.reserved.is_(False),
         )
         .order_by(Task.user_id, Task.lane, sort, Task.created_at, Task.id)
     )
@@ -81,7 +84,13 @@ async def _shares(session: AsyncSession, users: set[uuid.UUID]) -> dict[uuid.UUI
         return (
             select(func.count())
             .select_from(Task)
-            .where(Task.user_id == User.id, Task.state.in_(HELD), of_this_sort)
+            .where(
+                Task.user_id == User.id,
+                Task.state.in_(HELD),
+                of_this_sort,
+                # What a backfill does to a user's files keeps none of their own work waiting.
+                Task.reserved.is_(False),
+            )
             .scalar_subquery()
         )
 

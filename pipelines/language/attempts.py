@@ -13,7 +13,7 @@ from cluster.settings import LlmProvider
 from db.engine import session_scope
 from db.models import Task
 from db.queries import speakers, stage_results
-from pipelines import queue, task_state
+from pipelines import queue, task_state, usage
 from pipelines.checkpoints import StoredCheckpoints
 from pipelines.errors import NotConfigured, TaskFailed
 from pipelines.job import Job
@@ -112,6 +112,7 @@ async def complete(
     """Complete a task in the transaction that stored what came of it, as its last statements."""
     stage = STAGE[task.kind]
     await stage_results.drop(session, file_of(task), {stage})
+    spent.account(stage)
     await queue.complete(
         session,
         task,
@@ -134,6 +135,14 @@ class Spent:
         """The work is done."""
         self.seconds = round(time.monotonic() - self._began, 3)
         self.usage = usage
+
+    def account(self, stage: str) -> None:
+        """Charge it to the attempt in hand."""
+        account = usage.current()
+        account.models = {**account.models, stage: self._connection.model}
+        account.busy.add(stage, self.seconds)
+        key = (stage, self._connection.provider.value, self._connection.model)
+        account.tokens[key] = self.usage
 
     @property
     def told(self) -> dict[str, Any]:

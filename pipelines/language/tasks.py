@@ -42,6 +42,7 @@ async def submit(
     kind: TaskKind,
     options: Mapping[str, Any],
     lane: Lane = Lane.interactive,
+    backfill_id: uuid.UUID | None = None,
 ) -> Task:
     """Queue work on a file whose row is locked; it tells clients, so call it last.
 
@@ -52,7 +53,13 @@ async def submit(
     if active is not None:
         raise TaskActive(active.id, active.state)
     return await queue.submit(
-        session, user_id=file.user_id, media_file_id=file.id, kind=kind, lane=lane, options=options
+        session,
+        user_id=file.user_id,
+        media_file_id=file.id,
+        kind=kind,
+        lane=lane,
+        options=options,
+        backfill_id=backfill_id,
     )
 
 

@@ -1,0 +1,1 @@
+"""Backfills: one stage over many files, each a task of its own, driven through Ray Data."""
