@@ -11,6 +11,7 @@ from ray.exceptions import RayError
 from ray.serve import Application
 from ray.serve.exceptions import RayServeException
 
+from api.attendance import ASKED_EVERY_SECONDS, Attendance
 from api.dependencies import Services
 from api.factory import create_app
 from cluster import logs
@@ -102,20 +103,41 @@ def replica_app() -> FastAPI:
         download=settings.download,
         oidc=settings.oidc,
         language=settings.language,
+        telemetry=settings.telemetry,
+        prices=settings.prices,
+        backfill=settings.backfill,
+        buckets_of=settings.objects,
         local_model=ServedLanguageModel(settings.language, DESCRIBE_SECONDS),
         presigned_uploads=settings.objects.public_endpoint is not None,
     )
 
+    attendance = Attendance()
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        watch = asyncio.create_task(attendance.watch(services.hub.send_away))
         yield
+        watch.cancel()
         await services.hub.close()
         await services.vectors.close()
         await services.keywords.close()
         await engine.dispose()
         await guard_engine.dispose()
 
-    return create_app(services, lifespan)
+    app = create_app(services, lifespan)
+    app.state.attendance = attendance
+    return app
+
+
+class Ingress:
+    """What Serve asks the replica itself."""
+
+    app: FastAPI
+    """Serve's wrapper sets it."""
+
+    def check_health(self) -> None:
+        """Serve asks this for as long as it keeps the replica."""
+        self.app.state.attendance.asked()
 
 
 def build(args: dict[str, str]) -> Application:  # noqa: ARG001 - Serve's signature of a builder
@@ -124,6 +146,8 @@ def build(args: dict[str, str]) -> Application:  # noqa: ARG001 - Serve's signat
     deployment = serve.deployment(
         name="Api",
         max_ongoing_requests=settings.api.max_ongoing_requests,
+        health_check_period_s=ASKED_EVERY_SECONDS,
+        graceful_shutdown_timeout_s=settings.api.drain_seconds,
         **deployment_options(Role.api, settings, gpus=0),
     )
-    return deployment(serve.ingress(replica_app)()).bind()
+    return deployment(serve.ingress(replica_app)(Ingress)).bind()

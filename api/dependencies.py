@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Protocol
@@ -24,14 +24,18 @@ from cluster.encryption import Encryption
 from cluster.settings import (
     ApiSettings,
     AuthSettings,
+    BackfillSettings,
     DownloadSettings,
     EgressSettings,
     LanguageSettings,
     MaintenanceSettings,
+    ObjectSettings,
     OidcSettings,
+    PriceSettings,
     QueueSettings,
     RunnerSettings,
     SearchSettings,
+    TelemetrySettings,
     VoiceSettings,
 )
 from db.engine import Sessions, session_scope
@@ -40,6 +44,7 @@ from db.models import Role, User
 from db.objects.port import ObjectStore
 from db.queries import users
 from db.vectors.port import VectorStore
+from pipelines.backfills.sources import Buckets
 from pipelines.intake import MediaProber
 from pipelines.language import parts
 from pipelines.slots import FairSlots
@@ -123,6 +128,11 @@ class Services:
     language: LanguageSettings
     local_model: LocalModel
     """The language model inside the cluster."""
+    telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
+    prices: PriceSettings = field(default_factory=PriceSettings)
+    backfill: BackfillSettings = field(default_factory=BackfillSettings)
+    buckets_of: ObjectSettings = field(default_factory=ObjectSettings)
+    """The server whose buckets recordings are imported from."""
     resolve: Resolve = resolve
     """How names of other sites become addresses."""
     presigned_uploads: bool = False
@@ -147,6 +157,11 @@ class Services:
     def provider(self) -> Provider | None:
         """The provider to sign in at, made once; None: no such is set up."""
         return Provider(self.oidc, self.egress, self.resolve) if self.oidc.issuer else None
+
+    @cached_property
+    def buckets(self) -> Buckets:
+        """From where recordings may be imported, made once."""
+        return Buckets(self.buckets_of, self.objects, self.backfill.import_buckets)
 
     @cached_property
     def metrics(self) -> Metrics:

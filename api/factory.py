@@ -14,6 +14,8 @@ from api.admin import audit_routes, retention_routes, settings_routes, voiceprin
 from api.admin import routes as admin_routes
 from api.auth import oidc_routes, session_routes
 from api.auth import routes as auth_routes
+from api.backfills import report_routes as backfill_report_routes
+from api.backfills import routes as backfill_routes
 from api.body_limit import BodyLimit
 from api.callers import Located
 from api.collections import routes as collection_routes
@@ -58,6 +60,7 @@ from api.tasks import routes as task_routes
 from api.transcripts import analytics_routes
 from api.transcripts import edit_routes as transcript_edit_routes
 from api.transcripts import routes as transcript_routes
+from api.usage import routes as usage_routes
 from api.user_settings import routes as user_settings_routes
 from api.users import routes as user_routes
 from cluster.settings.base import words
@@ -73,6 +76,7 @@ ROUTERS = (
     auth_routes.oauth_router,
     session_routes.router,
     oidc_routes.router,
+    usage_routes.own_router,
     user_routes.router,
     upload_routes.router,
     link_routes.router,
@@ -114,7 +118,10 @@ ROUTERS = (
     admin_routes.router,
     audit_routes.router,
     retention_routes.router,
+    usage_routes.router,
     voiceprint_routes.router,
+    backfill_routes.router,
+    backfill_report_routes.router,
     settings_routes.router,
     llm_default_routes.router,
     health.router,

@@ -3,12 +3,12 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
 from typing import Any, Literal
 
 import structlog
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
-from prometheus_client.exposition import generate_latest
 from pydantic import BaseModel
 from sqlalchemy import text
 
@@ -17,10 +17,10 @@ from api.errors import ErrorType
 from api.openapi import errors
 from api.schemas import documented
 from db.engine import session_scope
-from db.models import TaskState
-from db.queries import outbox, oversight, tasks
+from db.queries import outbox, oversight, tasks, usage
 
 TIMEOUT_SECONDS = 5.0
+DAY = timedelta(days=1)
 
 logger = structlog.get_logger(__name__)
 router = APIRouter(tags=["health"])
@@ -165,11 +165,17 @@ async def ready(services: App, response: Response) -> Health:
         **errors(ErrorType.store_unavailable),
     },
 )
-async def metrics(services: App, session: Session) -> Response:
-    """Requests of this replica; tasks, queue and outbox of the whole installation."""
-    counted = await tasks.count_by_state(session)
-    for state in TaskState:
-        services.metrics.tasks.labels(state.value).set(counted.get(state, 0))
+async def metrics(request: Request, services: App, session: Session) -> Response:
+    """Requests of this replica; tasks, queue, outbox and use of the whole installation.
+
+    What model replicas and runners count, Ray's agent on each node tells (docs/monitoring.md).
+    Users are named to whoever shows the token of `RAYSCRIBE_METRICS_TOKEN`.
+    """
+    services.metrics.show_tasks(await tasks.count_by_state(session))
     services.metrics.show_lanes(await oversight.load(session))
     services.metrics.show_outbox(await outbox.waiting(session))
-    return Response(generate_latest(services.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+    telemetry = services.telemetry
+    shown = telemetry.names_users_to(request.headers.get("authorization", ""))
+    named = telemetry.metrics_users if shown else 0
+    services.metrics.show_users(*await usage.audio_of_the_last(session, DAY, named))
+    return Response(services.metrics.text(), media_type=CONTENT_TYPE_LATEST)

@@ -1,70 +1,62 @@
-"""Prometheus metrics: what is counted, and the middleware that counts requests."""
+"""The API's Prometheus metrics (cluster.telemetry.catalogue), and what counts requests."""
 
 import time
+import uuid
 from collections.abc import Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from db.models import Destination, Lane
+from cluster.telemetry import catalogue
+from cluster.telemetry.catalogue import Origin
+from cluster.telemetry.meters import RegistryMeters
+from db.models import Destination, Lane, TaskState
 from db.queries.oversight import LaneLoad
 
-BUCKETS = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+OTHERS = "other"
+"""All users that are not named."""
 
 
 class Metrics:
     """The metrics of one application, in a registry of its own."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self.requests = Counter(
-            "rayscribe_http_requests",
-            "Answered requests",
-            ["method", "route", "status"],
-            registry=self.registry,
-        )
-        self.seconds = Histogram(
-            "rayscribe_http_request_seconds",
-            "Time to the end of the answer",
-            ["method", "route"],
-            buckets=BUCKETS,
-            registry=self.registry,
-        )
-        self.tasks = Gauge("rayscribe_tasks", "Tasks by state", ["state"], registry=self.registry)
-        self.running_age = self._gauge(
-            "rayscribe_task_running_age_seconds", "Time since the oldest running task was begun"
-        )
-        self.overdue = self._gauge(
-            "rayscribe_task_overdue", "Running tasks whose lease has run out"
-        )
-        self.queue_audio = self._gauge("rayscribe_queue_audio_seconds", "Audio that waits", "lane")
-        self.queue_oldest = self._gauge(
-            "rayscribe_queue_oldest_seconds", "How long the longest waiting task has waited", "lane"
-        )
-        self.outbox_due = self._gauge(
-            "rayscribe_outbox_due", "Work for another store that is due", "destination"
-        )
-        self.outbox_oldest = self._gauge(
-            "rayscribe_outbox_oldest_seconds", "How long the oldest of it is overdue", "destination"
-        )
+        self.meters = RegistryMeters(catalogue.of(Origin.api))
 
-    def _gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
-        return Gauge(name, meaning, labels, registry=self.registry)
+    def text(self) -> bytes:
+        """All of them, as Prometheus reads them."""
+        return generate_latest(self.meters.registry)
+
+    def show_tasks(self, counted: Mapping[TaskState, int]) -> None:
+        """Tasks by state."""
+        for state in TaskState:
+            self.meters.set(catalogue.TASKS, counted.get(state, 0), state=state.value)
 
     def show_lanes(self, lanes: Mapping[Lane, LaneLoad]) -> None:
         """What of the whole installation waits and runs."""
         for lane, load in lanes.items():
-            self.queue_audio.labels(lane.value).set(load.waiting_audio_seconds)
-            self.queue_oldest.labels(lane.value).set(load.waiting_oldest_seconds)
-        self.running_age.set(max(load.running_oldest_seconds for load in lanes.values()))
-        self.overdue.set(sum(load.overdue for load in lanes.values()))
+            name = lane.value
+            self.meters.set(catalogue.QUEUE_AUDIO, load.waiting_audio_seconds, lane=name)
+            self.meters.set(catalogue.QUEUE_OLDEST, load.waiting_oldest_seconds, lane=name)
+            for quantile, age in load.waiting_age_seconds.items():
+                self.meters.set(catalogue.QUEUE_AGE, age, lane=name, quantile=f"{quantile:g}")
+        oldest = max(load.running_oldest_seconds for load in lanes.values())
+        self.meters.set(catalogue.RUNNING_AGE, oldest)
+        self.meters.set(catalogue.OVERDUE, sum(load.overdue for load in lanes.values()))
 
     def show_outbox(self, waiting: Mapping[Destination, tuple[int, float]]) -> None:
         """What other stores are behind."""
         for destination in Destination:
             count, age = waiting.get(destination, (0, 0.0))
-            self.outbox_due.labels(destination.value).set(count)
-            self.outbox_oldest.labels(destination.value).set(age)
+            self.meters.set(catalogue.OUTBOX_DUE, count, destination=destination.value)
+            self.meters.set(catalogue.OUTBOX_OLDEST, age, destination=destination.value)
+
+    def show_users(self, audio_seconds: Mapping[uuid.UUID, float], others: float) -> None:
+        """Who has used most lately; whoever is not among them any more is one of the others."""
+        self.meters.forget(catalogue.USER_AUDIO)
+        for user_id, seconds in audio_seconds.items():
+            self.meters.set(catalogue.USER_AUDIO, seconds, user_id=str(user_id))
+        self.meters.set(catalogue.USER_AUDIO, others, user_id=OTHERS)
 
 
 class Measured:
@@ -72,7 +64,7 @@ class Measured:
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
-        self._metrics = metrics
+        self._meters = metrics.meters
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on and note its outcome."""
@@ -91,6 +83,10 @@ class Measured:
         try:
             await self._app(scope, receive, watched)
         finally:
-            route = getattr(scope.get("route"), "path", "unknown")
-            self._metrics.requests.labels(scope["method"], route, status).inc()
-            self._metrics.seconds.labels(scope["method"], route).observe(time.monotonic() - started)
+            known = {
+                "method": scope["method"],
+                "route": getattr(scope.get("route"), "path", "unknown"),
+            }
+            self._meters.add(catalogue.REQUESTS, status=str(status), **known)
+            seconds = time.monotonic() - started
+            self._meters.observe(catalogue.REQUEST_SECONDS, seconds, **known)

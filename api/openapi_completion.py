@@ -55,6 +55,7 @@ PATH_PARAMETERS = {
     "edit_id": "An edit's id, from the transcript's history",
     "config_id": "A configuration's id, from the list of configurations",
     "prompt_id": "A prompt's id",
+    "backfill_id": "A backfill's id",
     "prediction_id": "A prediction's id, from the list of predictions",
     "content_type": "A kind of recordings",
     "export_format": "How the transcript is written",

@@ -1,12 +1,8 @@
 """Routes of the audit log: /api/admin/audit."""
 
-import csv
-import io
-import json
 import uuid
-from collections.abc import AsyncIterator, Iterable
-from enum import StrEnum
-from typing import Annotated, Any
+from collections.abc import AsyncIterator
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
@@ -19,6 +15,7 @@ from api.headers import content_disposition
 from api.openapi import ADMIN_TYPES, Responses, errors
 from api.pagination import Page, Paging
 from api.periods import AwareMoment
+from api.spreadsheets import MEDIA_TYPES, ExportFormat, lines, table
 from db.engine import Sessions, session_scope
 from db.models import AuditEvent
 from db.queries import audit
@@ -29,18 +26,6 @@ router = APIRouter(prefix="/api/admin/audit", tags=["admin"], route_class=Envelo
 BATCH = 1000
 """Events of an export that are in memory at a time."""
 COLUMNS = tuple(AuditEntry.model_fields)
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What spreadsheets take for the beginning of a formula."""
-
-
-class ExportFormat(StrEnum):
-    """How an export is written."""
-
-    csv = "csv"
-    ndjson = "ndjson"
-
-
-MEDIA_TYPES = {ExportFormat.csv: "text/csv", ExportFormat.ndjson: "application/x-ndjson"}
 TEXT = {"schema": {"type": "string"}}
 EXPORTED: Responses = {
     200: {
@@ -135,7 +120,7 @@ async def _exported(
 ) -> AsyncIterator[str]:
     """The text, batch by batch, without a transaction open while the client reads."""
     if written is ExportFormat.csv:
-        yield _table([COLUMNS])
+        yield table([COLUMNS])
     last: AuditEvent | None = None
     while True:
         async with session_scope(sessions) as session:
@@ -143,22 +128,5 @@ async def _exported(
         if not batch:
             return
         entries = [AuditEntry.model_validate(event).model_dump(mode="json") for event in batch]
-        if written is ExportFormat.csv:
-            yield _table([[_cell(value) for value in entry.values()] for entry in entries])
-        else:
-            yield "".join(f"{json.dumps(entry, ensure_ascii=False)}\n" for entry in entries)
+        yield lines(entries, written)
         last = batch[-1]
-
-
-def _table(rows: Iterable[Iterable[str]]) -> str:
-    text = io.StringIO()
-    csv.writer(text).writerows(rows)
-    return text.getvalue()
-
-
-def _cell(value: Any) -> str:
-    """A value as a cell that no spreadsheet takes for a formula."""
-    if value is None:
-        return ""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return f"'{text}" if text.startswith(FORMULA) else text

@@ -51,11 +51,16 @@ class Hub:
         self._loops: list[asyncio.Task[None]] = []
         self._closed = False
 
+    def send_away(self) -> None:
+        """Let everybody connect anew, elsewhere if this replica goes."""
+        feeds, self._feeds = self._feeds, {}
+        for feed in feeds.values():
+            feed.close()
+
     async def close(self) -> None:
         """Send everybody away and let go of the connection."""
         self._closed = True
-        for feed in self._feeds.values():
-            feed.close()
+        self.send_away()
         for loop in self._loops:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)

@@ -1,0 +1,1 @@
+"""Backfills, for administrators."""
