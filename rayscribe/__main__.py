@@ -2,7 +2,9 @@
 
 import typer
 
+from rayscribe import backfill
 from rayscribe.accounts import create_user
+from rayscribe.bench import bench
 from rayscribe.down import down
 from rayscribe.inspect import inspect
 from rayscribe.logs import logs
@@ -10,9 +12,11 @@ from rayscribe.migrate import migrate
 from rayscribe.models import models
 from rayscribe.reset import reset
 from rayscribe.search import search
+from rayscribe.serve_config import serve_config
 from rayscribe.status import status
 from rayscribe.transcribe import transcribe
 from rayscribe.up import up
+from rayscribe.update import update
 from rayscribe.vectors import vectors
 from rayscribe.voiceprints import voiceprints
 
@@ -20,6 +24,7 @@ COMMANDS = (
     up,
     down,
     status,
+    update,
     transcribe,
     create_user,
     migrate,
@@ -29,7 +34,9 @@ COMMANDS = (
     inspect,
     models,
     logs,
+    serve_config,
     reset,
+    bench,
 )
 """Each command is a function of its own module, named as it is typed."""
 
@@ -42,6 +49,7 @@ app = typer.Typer(
 )
 for command in COMMANDS:
     app.command(command.__name__.replace("_", "-"))(command)
+app.add_typer(backfill.app)
 
 
 def main() -> None:

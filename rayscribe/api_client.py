@@ -232,6 +232,26 @@ class ApiClient:
             if not queued["more"]:
                 return
 
+    def read(self, path: str, **params: Any) -> Any:
+        """The data of an answer."""
+        return self._data(self._ask("GET", path, params=params))
+
+    def send(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Post a body; the data of the answer."""
+        return self._data(self._ask("POST", path, json=dict(body)))
+
+    def send_file(self, path: str, file: Path) -> Any:
+        """Post a small file; the data of the answer."""
+        content = file.read_bytes()
+        return self._data(self._ask("POST", path, files={"file": (file.name, content)}))
+
+    def fetch(self, path: str, target: Path) -> None:
+        """Keep what is answered, which is no JSON."""
+        answer = self._ask("GET", path)
+        if not answer.is_success:
+            self._data(answer)
+        target.write_bytes(answer.content)
+
     def export(self, file_id: str, form: str) -> str:
         """A transcript in one of the export formats."""
         answer = self._ask("GET", f"/api/files/{file_id}/exports/{form}")

@@ -53,6 +53,11 @@ def include(supervisor: Host, settings: Settings) -> str:
     supervisor.environment[LOCAL] = "false"
     if not settings.language.local:
         return "none inside the cluster (rayscribe up --llm)"
+    if settings.ray.address:
+        # Its nodes have the environment and the weights, not this machine.
+        supervisor.environment[LOCAL] = "true"
+        supervisor.include(LANGUAGE)
+        return "on nodes of the cluster"
     try:
         said = check(settings)
     except LanguageUnavailable as reason:

@@ -54,7 +54,7 @@ def models(
         console = Console(width=PIPED_WIDTH)
     speech, model_dir = SpeechSettings(), PathSettings().model_dir
     try:
-        wanted = _language_model() if language else _wanted(names, speech, model_dir)
+        wanted = _language_model(speech) if language else _wanted(names, speech, model_dir)
         if fetch_missing:
             _fetch(wanted, speech, model_dir, mirror, console)
     except ModelUnavailable as error:
@@ -94,14 +94,18 @@ def check_weights(settings: Settings) -> str:
 def _wanted(names: list[str] | None, speech: SpeechSettings, model_dir: Path) -> list[Model]:
     """Find the models of these names, in any role; without names, those that are in use."""
     if not names:
-        on_gpu = NVIDIA_DRIVER.exists()
-        return chosen(choose(speech, model_dir, on_gpu, SearchSettings().model))
+        return chosen(choose(speech, model_dir, _for_gpu(speech), SearchSettings().model))
     return [_find_in_any_role(name) for name in names]
 
 
-def _language_model() -> list[Model]:
+def _for_gpu(speech: SpeechSettings) -> bool:
+    """Whether the models will run on a GPU: what is fetched here may be for other machines."""
+    return speech.profile is Profile.gpu or NVIDIA_DRIVER.exists()
+
+
+def _language_model(speech: SpeechSettings) -> list[Model]:
     """Find the one in use; a folder of the user's own is left out."""
-    chosen = language_arguments.defaults(LanguageSettings(), on_gpu=NVIDIA_DRIVER.exists()).model
+    chosen = language_arguments.defaults(LanguageSettings(), on_gpu=_for_gpu(speech)).model
     return [] if Path(chosen).is_dir() else [find(chosen, Role.language_model)]
 
 

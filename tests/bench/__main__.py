@@ -18,6 +18,14 @@ NAMES = (
     "retrieval",
     "search_scale",
     "text_embedding",
+    "backfill",
+    "batching",
+    "diarization",
+    "clustering",
+    "measures",
+    "throughput",
+    "scaling",
+    "autoscaling",
 )
 
 

@@ -77,6 +77,7 @@ def transcribe(
         arguments.alignment_model,
         arguments.beam_size,
         arguments.embedding_model,
+        arguments.segmentation_step_seconds,
     )
     context = Context(
         ports, models, MemoryAudio(), NoCheckpoints(), silent, Pace(600, 10), no_limit

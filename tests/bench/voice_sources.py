@@ -74,18 +74,10 @@ class Take:
     """Takes of one group are never compared as different persons: they may be the same."""
 
 
-def takes() -> Iterator[Take]:
-    """Every take that can be had here."""
-    sources: Sequence[Callable[[], Iterable[Take]]] = (
-        _shared,
-        _dialogues,
-        _readers,
-        _meetings,
-        _prompts,
-        _games,
-        _volunteers,
-    )
-    for source in sources:
+def takes(*, packages: bool = True) -> Iterator[Take]:
+    """Every take that can be had here; or, sooner, without Debian's packages."""
+    sources: Sequence[Callable[[], Iterable[Take]]] = (_shared, _dialogues, _readers, _meetings)
+    for source in (*sources, _prompts, _games, _volunteers) if packages else sources:
         try:
             found = list(source())
         except (subprocess.CalledProcessError, OSError) as error:
@@ -126,6 +118,12 @@ def _dialogues() -> Iterator[Take]:
 
 def _meetings() -> Iterator[Take]:
     """Half minutes of AMI meetings; a person has the same name in all of them."""
+    for wav, rttm, cut in meetings():
+        yield from _alone(wav, rttm, lambda name: f"ami-{_plain(name)}", cut)
+
+
+def meetings() -> Iterator[tuple[Path, Path, str]]:
+    """The half minutes with their annotations, and the name that each has there."""
     folder = CACHE / "pyannote"
     if not folder.is_dir():
         command = ["-m", "pip", "download", "--quiet", "--no-deps", "--no-binary=:all:"]
@@ -139,7 +137,7 @@ def _meetings() -> Iterator[Take]:
         for cut in sorted({line.split()[1] for line in rttm.read_text().splitlines()}):
             # Some names are spelled with accents, to test that.
             (wav,) = (path for path in data.glob("*.wav") if _plain(path.stem) == _plain(cut))
-            yield from _alone(wav, rttm, lambda name: f"ami-{_plain(name)}", cut)
+            yield wav, rttm, cut
 
 
 def _plain(name: str) -> str:

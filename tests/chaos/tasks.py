@@ -20,7 +20,9 @@ from tests.fixtures.stack import Stack
 LOOPS = 10
 """Of the sample's 30 s."""
 END_SECONDS = 300
-IN_FLIGHT = RunnerSettings().max_outstanding_windows_per_task
+BATCH_SIZE = 4
+"""Windows in a batch: the default of a CPU."""
+IN_FLIGHT = RunnerSettings().batches_per_replica * BATCH_SIZE
 """Windows of a task that may have to be done again."""
 GOES_ON = {"queued", "running"}
 """States of a task that is not over."""

@@ -54,6 +54,7 @@ WHO = {
         "POST /api/auth/logout",
         "POST /api/auth/logout/all",
         "GET /api/users/me",
+        "GET /api/users/me/usage",
         "PUT /api/users/me",
         "POST /api/files/upload",
         "GET /api/files/upload",
@@ -258,12 +259,24 @@ WHO = {
         "POST /api/admin/cleanup",
         "GET /api/admin/audit",
         "GET /api/admin/audit/export",
+        "GET /api/admin/usage",
+        "GET /api/admin/usage/export",
         "GET /api/admin/retention",
         "GET /api/admin/retention/preview",
         "POST /api/admin/retention/run",
         "GET /api/admin/voiceprints",
         "POST /api/admin/voiceprints/reembed",
         "POST /api/admin/voiceprints/resync",
+        "POST /api/admin/backfills/plan",
+        "POST /api/admin/backfills",
+        "POST /api/admin/backfills/manifests",
+        "GET /api/admin/backfills",
+        "GET /api/admin/backfills/{backfill_id}",
+        "POST /api/admin/backfills/{backfill_id}/resume",
+        "POST /api/admin/backfills/{backfill_id}/cancel",
+        "GET /api/admin/backfills/{backfill_id}/items",
+        "GET /api/admin/backfills/{backfill_id}/report",
+        "GET /api/admin/backfills/{backfill_id}/report.parquet",
         "POST /api/search/reindex",
         "POST /api/search/reindex/stop",
         "POST /api/search/repair-indices",
@@ -308,6 +321,8 @@ async def ask(
         body = {"content": b"x"}
     elif operation.name.startswith("POST") and operation.name.endswith("/enrolments"):
         body = {"files": {"file": ("ada.wav", b"RIFF")}}
+    elif operation.name == "POST /api/admin/backfills/manifests":
+        body = {"files": {"file": ("list.jsonl", b'{"source": "import/talk.flac"}')}}
     elif (example := example_body(operation)) is not None:
         body = {"json": example}
     headers = {"If-Match": '"1"'}

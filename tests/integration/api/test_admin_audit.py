@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from api.admin import audit_routes
-from api.admin.audit_routes import COLUMNS, FORMULA, _cell, _table
+from api.admin.audit_routes import COLUMNS
+from api.spreadsheets import FORMULA, cell, table
 from db.engine import Sessions, session_scope
 from db.models import AuditEvent
 from tests.integration.api.test_admin import admin, audited
@@ -162,13 +163,13 @@ class TestExport:
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=20), min_size=1))
 def test_any_text_survives_and_no_cell_is_a_formula(values):
-    [row] = list(csv.reader(io.StringIO(_table([[_cell(value) for value in values]]), newline="")))
+    [row] = list(csv.reader(io.StringIO(table([[cell(value) for value in values]]), newline="")))
     assert len(row) == len(values)
-    for cell, value in zip(row, values, strict=True):
-        assert cell in {value, f"'{value}"}
-        assert not cell.startswith(FORMULA)
+    for written, value in zip(row, values, strict=True):
+        assert written in {value, f"'{value}"}
+        assert not written.startswith(FORMULA)
 
 
 def test_a_value_that_is_none_is_an_empty_cell():
-    assert _cell(None) == ""
+    assert cell(None) == ""
     assert "details" in COLUMNS

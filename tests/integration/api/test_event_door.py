@@ -169,3 +169,17 @@ async def test_a_drain_asks_clients_to_come_again(ann: Account, services: Servic
         assert (await closed(opened))[0] == 1012
     async with ann.listening() as late:
         assert (await closed(late))[0] == 1012
+
+
+async def test_who_is_sent_away_comes_back_and_misses_nothing(
+    ann: Account, services: Services, sessions: Sessions
+):
+    async with ann.listening() as opened:
+        await greeted(opened)
+        services.hub.send_away()
+        assert (await closed(opened))[0] == door.RESTART
+    await say(sessions, ann.user_id, 2)
+    # The replica stayed after all: it takes listeners as before.
+    async with ann.listening(0) as opened:
+        await greeted(opened)
+        assert await numbers(opened, 2) == [1, 2]

@@ -13,6 +13,7 @@ from db.queries import outbox
 from pipelines import queue
 from pipelines.queue import Claim
 from tests.fixtures.api import upload
+from tests.fixtures.files import stored_files, user_id
 from tests.integration.api.test_files import FILES, claimed, transcribed, uploaded
 from tests.integration.api.test_reprocess import failed, reprocess
 from tests.integration.api.test_uploads import error_type
@@ -288,6 +289,9 @@ class TestMetrics:
         assert audio == pytest.approx(2, abs=0.1)
         oldest = shown['rayscribe_queue_oldest_seconds{lane="interactive"}']
         assert oldest == pytest.approx(90, abs=20)
+        for quantile in ("0.5", "0.95", "0.99"):
+            name = f'rayscribe_queue_age_seconds{{lane="interactive",quantile="{quantile}"}}'
+            assert shown[name] == pytest.approx(90, abs=20)
         assert shown['rayscribe_outbox_due{destination="objects"}'] == 1
         overdue = shown['rayscribe_outbox_oldest_seconds{destination="objects"}']
         assert overdue == pytest.approx(50, abs=20)
@@ -298,3 +302,22 @@ class TestMetrics:
             await session.execute(text("UPDATE task SET run_after = now() + interval '1 h'"))
         shown = await self.metrics(client)
         assert shown['rayscribe_queue_oldest_seconds{lane="interactive"}'] == 0
+        assert shown['rayscribe_queue_age_seconds{lane="interactive",quantile="0.99"}'] == 0
+
+    async def test_quantiles_of_those_who_wait(self, client, sessions):
+        await stored_files(sessions, client)
+        owner = await user_id(client)
+        async with session_scope(sessions) as session:
+            for waited in range(1, 101):
+                task = await queue.submit(session, user_id=owner, media_file_id=None)
+                await session.execute(
+                    text(
+                        "UPDATE task SET run_after = now() - make_interval(secs => :waited), "
+                        "updated_at = run_after - interval '1 h' WHERE id = :id"
+                    ),
+                    {"waited": waited * 10, "id": task.id},
+                )
+        shown = await self.metrics(client)
+        for quantile, age in (("0.5", 500), ("0.95", 950), ("0.99", 990)):
+            name = f'rayscribe_queue_age_seconds{{lane="interactive",quantile="{quantile}"}}'
+            assert shown[name] == pytest.approx(age, abs=35)

@@ -106,10 +106,10 @@ class Gate:
         self.reached = asyncio.Event()
         self.open = asyncio.Event()
 
-    async def segment(self, spans):
+    async def segment(self, spans, lane):
         self.reached.set()
         await self.open.wait()
-        return await self._port.segment(spans)
+        return await self._port.segment(spans, lane)
 
 
 class Clusterer:

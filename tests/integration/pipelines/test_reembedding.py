@@ -55,12 +55,12 @@ class Watched:
         self.reached = asyncio.Event()
         self.open = asyncio.Event()
 
-    async def embed(self, spans):
+    async def embed(self, spans, lane):
         self.calls += 1
         if self.calls >= self._hold_from:
             self.reached.set()
             await self.open.wait()
-        return await self._port.embed(spans)
+        return await self._port.embed(spans, lane)
 
     def __getattr__(self, name: str):
         return getattr(self._port, name)
@@ -172,7 +172,7 @@ async def test_it_goes_on_at_the_last_span(sessions, objects, parts, long_talk):
     file = await transcribed(sessions, objects, parts, long_talk)
     task_id = await ask(sessions, file)
     # One span at a time: the third is held back, and the runner goes away meanwhile.
-    settings = SETTINGS.model_copy(update={"max_outstanding_spans_per_task": 1})
+    settings = SETTINGS.model_copy(update={"max_outstanding_spans": 1})
     held = Watched(parts.ports.embedder, hold_from=3)
     first = replace(changed(parts, embedder=held), settings=settings)
     async with running(first):
@@ -191,7 +191,7 @@ async def test_it_goes_on_at_the_last_span(sessions, objects, parts, long_talk):
 
 async def test_a_failed_attempt_is_repeated_from_what_is_done(sessions, objects, parts, long_talk):
     file = await transcribed(sessions, objects, parts, long_talk)
-    settings = SETTINGS.model_copy(update={"max_outstanding_spans_per_task": 1})
+    settings = SETTINGS.model_copy(update={"max_outstanding_spans": 1})
     faulty = Faulty(
         Watched(parts.ports.embedder), "embed", OutOfMemory(), settings.window_retries + 1
     )

@@ -294,7 +294,7 @@ async def attempt(parts, task_id: uuid.UUID) -> Task:
     from pipelines.attempt import Attempt
     from pipelines.job import Shared
 
-    shared = Shared.of(parts.settings, parts.language.settings)
+    shared = Shared.of(parts)
     work = Attempt(parts, claimed.task, shared)
     await rebuilding.Rebuilding(work._job).run()
     return await get(parts.sessions, task_id)

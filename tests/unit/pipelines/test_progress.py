@@ -3,9 +3,13 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.plan import SHARE, plan
+from pipelines.plan import SHARE, Track, plan
 from pipelines.progress import ProgressMeter
-from pipelines.stages.base import Options
+from pipelines.stages.base import Options, Stage
+
+
+def stages(track: Track) -> tuple[Stage, ...]:
+    return track if isinstance(track, tuple) else (track,)
 
 
 async def nowhere(_stage: str, _progress: float, _eta: float | None) -> None:
@@ -38,13 +42,17 @@ def test_all_stages_done_is_one():
 
 def test_every_stage_of_a_plan_has_a_share():
     for diarize in (True, False):
-        names = {stage.name for step in plan(Options(diarize=diarize)) for stage in step}
+        steps = plan(Options(diarize=diarize))
+        names = {stage.name for step in steps for track in step for stage in stages(track)}
         assert names <= set(SHARE)
 
 
 def test_the_plan_in_words():
     def words(options: Options) -> str:
-        return " → ".join(" ∥ ".join(stage.name for stage in step) for step in plan(options))
+        return " → ".join(
+            " ∥ ".join(", ".join(stage.name for stage in stages(track)) for track in step)
+            for step in plan(options)
+        )
 
-    assert words(Options()) == "prepare → transcribe ∥ diarize → align → attribute"
-    assert words(Options(diarize=False)) == "prepare → transcribe → align → attribute"
+    assert words(Options()) == "prepare → transcribe, align ∥ diarize → attribute"
+    assert words(Options(diarize=False)) == "prepare → transcribe, align → attribute"

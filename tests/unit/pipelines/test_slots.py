@@ -23,6 +23,7 @@ class Part:
 
     user: uuid.UUID
     lane: Lane
+    work: int = 0
     let_go: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] = field(init=False)
 
@@ -40,7 +41,7 @@ class Scene:
     async def run(self, part: Part) -> None:
         self.waiting.append(part)
         try:
-            async with self.slots.take(part.user, part.lane):
+            async with self.slots.take(part.user, part.lane, part.work):
                 self.waiting.remove(part)
                 self.holding.append(part)
                 self.granted.append(part)
@@ -53,8 +54,8 @@ class Scene:
             if part in self.waiting:
                 self.waiting.remove(part)
 
-    def enter(self, user: int, lane: Lane) -> Part:
-        part = Part(USERS[user], lane)
+    def enter(self, user: int, lane: Lane, work: int = 0) -> Part:
+        part = Part(USERS[user], lane, work)
         part.task = asyncio.get_running_loop().create_task(self.run(part))
         return part
 
@@ -122,24 +123,25 @@ def test_places_are_neither_lost_nor_doubled_whatever_is_cancelled_when(moves, p
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, 3), st.sampled_from(LANES)), min_size=1, max_size=30),
+    st.lists(
+        st.tuples(st.integers(0, 3), st.sampled_from(LANES), st.integers(0, 2)),
+        min_size=1,
+        max_size=30,
+    ),
     st.integers(1, 4),
     st.randoms(use_true_random=False),
 )
-def test_the_better_lane_goes_first_then_who_holds_least_then_who_came_first(
+def test_the_better_lane_goes_first_then_who_holds_least_then_their_work_that_holds_least(
     comers, places, random
 ):
     async def play() -> None:
         scene = Scene(FairSlots(places, PATIENCE), places)
-        parts = [scene.enter(user, lane) for user, lane in comers]
+        parts = [scene.enter(*comer) for comer in comers]
         await settle()
         while scene.waiting:
             leaving = random.choice(scene.holding)
-            held = Counter(part.user for part in scene.holding if part is not leaving)
-            expected = min(
-                scene.waiting,
-                key=lambda part: (LANES.index(part.lane), held[part.user], parts.index(part)),
-            )
+            left = [part for part in scene.holding if part is not leaving]
+            expected = next_of(scene.waiting, left, parts)
             leaving.let_go.set()
             await settle()
             assert scene.granted[-1] is expected
@@ -148,6 +150,59 @@ def test_the_better_lane_goes_first_then_who_holds_least_then_who_came_first(
         await asyncio.gather(*(part.task for part in parts))
         # Everybody had a place.
         assert len(scene.granted) == len(comers)
+
+    asyncio.run(play())
+
+
+def next_of(waiting: list[Part], holding: list[Part], parts: list[Part]) -> Part:
+    """Whose turn it is: of the best lane, of the user who holds least, of the work that does."""
+    best = min(LANES.index(part.lane) for part in waiting)
+    here = [part for part in waiting if LANES.index(part.lane) == best]
+    held = Counter(part.user for part in holding)
+    user = min(here, key=lambda part: (held[part.user], parts.index(part))).user
+    works = Counter((part.user, part.work) for part in holding)
+    return min(
+        (part for part in here if part.user == user),
+        key=lambda part: (works[part.user, part.work], parts.index(part)),
+    )
+
+
+def test_one_work_has_all_places_while_it_is_alone_and_another_has_the_next_that_is_free():
+    async def play() -> None:
+        scene = Scene(FairSlots(4, PATIENCE), 4)
+        long = [scene.enter(0, Lane.interactive, work=0) for _ in range(20)]
+        await settle()
+        assert len(scene.holding) == 4
+        others = [scene.enter(0, Lane.interactive, work=1), scene.enter(1, Lane.interactive)]
+        for _ in range(2):
+            scene.holding[0].let_go.set()
+            await settle()
+        assert set(scene.granted[4:]) == set(others)
+        for part in [*long, *others]:
+            part.let_go.set()
+        await asyncio.gather(*(part.task for part in [*long, *others]))
+
+    asyncio.run(play())
+
+
+@given(st.lists(st.tuples(st.integers(1, 6), st.integers(0, 3)), min_size=1, max_size=20))
+def test_places_that_are_added_are_had_at_once_and_none_is_taken_away(changes):
+    async def play() -> None:
+        scene = Scene(FairSlots(1, PATIENCE), 6)
+        parts = [scene.enter(number % 4, Lane.live, number % 3) for number in range(60)]
+        await settle()
+        for places, leaving in changes:
+            before = len(scene.holding)
+            scene.slots.resize(places)
+            await settle()
+            assert len(scene.holding) == max(before, places)
+            for part in scene.holding[:leaving]:
+                part.let_go.set()
+            await settle()
+            assert len(scene.holding) == max(places, max(before, places) - leaving)
+        for part in parts:
+            part.let_go.set()
+        await asyncio.gather(*(part.task for part in parts))
 
     asyncio.run(play())
 

@@ -56,6 +56,18 @@ def test_who_does_not_ask_for_it_has_none():
     assert started.environment == {LOCAL: "false"}
 
 
+def test_on_another_cluster_it_is_that_clusters_to_have_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    started = Started()
+    missing = tmp_path / "none" / "python"
+    address = "http://head:8265"
+    asked = settings(monkeypatch, RAYSCRIBE_LLM_PYTHON=missing, RAYSCRIBE_RAY_ADDRESS=address)
+    include(started, asked)
+    assert started.environment == {LOCAL: "true"}
+    assert started.included == [LANGUAGE]
+
+
 def test_another_ray_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     release = ".".join(map(str, sys.version_info[:2]))
     other = python(tmp_path, f"echo {release.replace('.', ' ')} 2.1.0 0.29.0")

@@ -1,0 +1,56 @@
+"""What `rayscribe backfill` asks the API for, and what it shows."""
+
+from datetime import datetime
+
+import pytest
+from typer.testing import CliRunner
+
+from api.backfills.schemas import BackfillRequest, PlanOut
+from api.schemas import example
+from db.models import BackfillEngine, BackfillStage
+from rayscribe import backfill
+from rayscribe.__main__ import app
+from rayscribe.context import console
+
+OTHERS = {
+    "everything": False,
+    "edited": True,
+    "prefix": None,
+    "manifest": None,
+    "import_owner": None,
+}
+
+
+def test_every_command_is_there():
+    shown = CliRunner().invoke(app, ["backfill", "--help"]).output
+    for command in ("plan", "run", "resume", "cancel", "list", "report"):
+        assert command in shown
+
+
+def test_a_stage_that_there_is_not_is_refused():
+    assert CliRunner().invoke(app, ["backfill", "plan", "re-everything"]).exit_code == 2
+
+
+@pytest.mark.parametrize("stage", list(BackfillStage))
+def test_what_is_asked_for_is_what_the_api_takes(stage):
+    others = {**OTHERS}
+    if stage is BackfillStage.bring_in:
+        others["prefix"] = "import/talks/"
+    since = datetime(2030, 1, 31)  # noqa: DTZ001 - as typer reads it
+    selection = backfill._selection(None, None, None, ["de"], since, None, **others)
+    limits = backfill._limits(2.5, None, 600.0, 3)
+    body = backfill._body(stage, BackfillEngine.online, selection, None, limits)
+    order = BackfillRequest.model_validate(body).order()
+    assert order.stage is stage
+    assert order.selection.languages == ["de"]
+    assert order.selection.created_from.isoformat() == "2030-01-31T00:00:00+00:00"
+    assert order.selection.edited
+    assert (order.limits.audio_seconds, order.limits.actors) == (9000.0, 3)
+
+
+def test_a_plan_is_shown():
+    with console.capture() as shown:
+        backfill._show_plan({**example(PlanOut), "cut_by": "audio_hours"})
+    said = shown.get()
+    for words in ("1200 of 14 users", "830.50 h", "14.20 EUR", "measured here", "--max-hours"):
+        assert words in said
