@@ -66,7 +66,7 @@ async def data(answer: httpx.Response, status: int = 200):
 
 async def test_a_plan_counts_what_another_model_made(client, services, admin):
     await transcribed(services, client, ["large-v2", "large-v2", "large-v3"])
-    body = {"stage": "re-transcribe"}
+    body: dict[str, object] = {"stage": "re-transcribe"}
     found = await data(await client.post(f"{BACKFILLS}/plan", json=body))
     assert (found["files"], found["owners"], found["left_out"]) == (2, 1, 0)
     assert found["audio_hours"] > 0

@@ -42,6 +42,7 @@ def cluster(monkeypatch, database_url, object_settings: ObjectSettings):
         "MINIO_ACCESS_KEY": object_settings.access_key.get_secret_value(),
         "MINIO_SECRET_KEY": object_settings.secret_key.get_secret_value(),
         "MEDIA_BUCKET_NAME": object_settings.bucket,
+        "SECRET_KEY": "of this test alone " * 2,
         "RAYSCRIBE_ENGINES": "fake",
         "RAYSCRIBE_FAKE_SECONDS": "1",
         "RAYSCRIBE_RUNNER_LEASE_SECONDS": "5",

@@ -431,7 +431,7 @@ async def test_calls_are_shared_out_among_users(sessions, parts, user_id):
         said = [(0, "Zebras have stripes, and this is all that is said.")]
         short = await ask(sessions, await transcribed(sessions, other, said))
         async with asyncio.timeout(30):
-            while not any(one.who == other for one in runner._shared.calls._waiting):
+            while not any(other in users for users in runner._shared.calls._waiting.values()):
                 await asyncio.sleep(0.05)
         held.open.set()
         for task_id in (short, long):

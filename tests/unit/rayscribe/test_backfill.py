@@ -1,6 +1,7 @@
 """What `rayscribe backfill` asks the API for, and what it shows."""
 
 from datetime import datetime
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -33,7 +34,7 @@ def test_a_stage_that_there_is_not_is_refused():
 
 @pytest.mark.parametrize("stage", list(BackfillStage))
 def test_what_is_asked_for_is_what_the_api_takes(stage):
-    others = {**OTHERS}
+    others: dict[str, Any] = {**OTHERS}
     if stage is BackfillStage.bring_in:
         others["prefix"] = "import/talks/"
     since = datetime(2030, 1, 31)  # noqa: DTZ001 - as typer reads it

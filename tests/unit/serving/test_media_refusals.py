@@ -207,7 +207,7 @@ class TestNobodyElseIsReached:
         assert media.SECRET not in repr([decoded, refused])
 
     def test_the_name_in_the_store_reaches_no_program(self, store, tmp_path):
-        path = media.tone(tmp_path / "a.wav", 1)
+        path = media.tone(tmp_path / "a.wav", 600)
         running = decoder(block_seconds=1).prepare(store.source(path))
 
         next(running)

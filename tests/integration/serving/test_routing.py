@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -38,14 +39,14 @@ def request() -> PendingRequest:
     )
 
 
-async def chosen(queues: list[int]) -> int:
+async def chosen(queues: list[int]) -> Any:
     """The queue of the replica that is chosen."""
     router = LeastBusy(DEPLOYMENT, DeploymentHandleSource.REPLICA, use_replica_queue_len_cache=True)
-    replicas = [
+    replicas: list[Any] = [
         Replica(ReplicaID(str(number), DEPLOYMENT), queue) for number, queue in enumerate(queues)
     ]
     router.update_replicas(replicas)
-    found = await router._choose_replica_for_request(request())
+    found: Any = await router._choose_replica_for_request(request())
     return found.queue
 
 
@@ -72,7 +73,9 @@ def test_while_all_are_full_serve_waits_with_pauses():
 def test_equal_queues_are_chosen_in_any_order(count):
     async def firsts() -> set[ReplicaID]:
         router = LeastBusy(DEPLOYMENT, DeploymentHandleSource.REPLICA)
-        replicas = [Replica(ReplicaID(str(number), DEPLOYMENT), 0) for number in range(count)]
+        replicas: list[Any] = [
+            Replica(ReplicaID(str(number), DEPLOYMENT), 0) for number in range(count)
+        ]
         found = set()
         for _ in range(200):
             [rank] = await router.choose_replicas(replicas, request())
