@@ -24,6 +24,7 @@ from pipelines.search import keeping, rebuilding
 from pipelines.search.keywords import KeywordKeeper
 from pipelines.search.vectors import PassageKeeper
 from pipelines.speakers import sync
+from pipelines.telemetry import RunnerTelemetry
 from serving.errors import SpeechUnavailable
 
 log = structlog.get_logger(__name__)
@@ -51,6 +52,7 @@ class Runner:
         self._shared = Shared.of(parts)
         self._loops: list[asyncio.Task[None]] = []
         self._beaten_at = time.monotonic()
+        self._telemetry = RunnerTelemetry(parts.meters)
 
     @property
     def running(self) -> int:
@@ -203,6 +205,8 @@ class Runner:
             async with session_scope(self._parts.sessions) as session:
                 states = await queue.heartbeat(session, list(attempts), self._settings)
         self._beaten_at = time.monotonic()
+        # Again and again: Ray's agent forgets a gauge that is not set anew.
+        self._tell_running()
         for held, attempt in attempts.items():
             if held not in states:
                 attempt.interrupt(Interruption.lost)
@@ -260,6 +264,9 @@ class Runner:
             await retention.run_if_due(self._parts.sessions)
             await asyncio.sleep(settings.interval_seconds)
 
+    def _tell_running(self) -> None:
+        self._telemetry.running(len(self._running))
+
     def _begin(self, claimed: queue.Claimed) -> None:
         attempt = Attempt(
             self._parts,
@@ -271,11 +278,11 @@ class Runner:
         held = attempt.held
         self._running[held] = attempt
         attempt.telemetry.claimed(claimed.task)
-        attempt.telemetry.running(len(self._running))
+        self._tell_running()
 
         def ended(_: asyncio.Task[None]) -> None:
             self._running.pop(held, None)
-            attempt.telemetry.running(len(self._running))
+            self._tell_running()
             self._wake.set()
 
         attempt.start().add_done_callback(ended)

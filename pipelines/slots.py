@@ -47,6 +47,17 @@ class FairSlots:
         """How many there are."""
         return self._places
 
+    @property
+    def waiting(self) -> int:
+        """How many wait for a place."""
+        lines = (
+            line
+            for users in self._waiting.values()
+            for works in users.values()
+            for line in works.values()
+        )
+        return sum(map(len, lines))
+
     def resize(self, places: int) -> None:
         """From now on there are so many; what is held beyond that is not taken away."""
         self._places = places

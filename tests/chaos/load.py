@@ -56,7 +56,7 @@ class Load:
                 files = {"file": ("short.flac", self._recording())}
                 answer = self._ask("upload", partial(client.post, UPLOAD, files=files))
                 if answer is not None:
-                    self.tasks.append(answer.json()["data"]["task_id"])
+                    self.tasks.append(answer.json()["data"]["task"]["id"])
                 self._over.wait(RECORDING_EVERY_SECONDS)
 
     def _recording(self) -> bytes:

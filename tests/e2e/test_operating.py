@@ -31,7 +31,7 @@ series yet. (Whether another test caused some does not matter.)"""
 @pytest.fixture(scope="module")
 def task_id(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> uuid.UUID:
     """A transcription that was done here."""
-    path = recording(tmp_path_factory.mktemp("operating"), "operating.wav", 24_000)
+    path = recording(tmp_path_factory.mktemp("operating"), "operating.wav", 26_460)
     stack.command("transcribe", str(path))
     [row] = stack.query(
         "SELECT task.id FROM task JOIN media_file ON media_file.id = task.media_file_id "

@@ -229,7 +229,7 @@ async def test_one_users_parts_do_not_keep_anothers_waiting(services, long_recor
         modestly = asyncio.create_task(
             send_part(modest, one["upload_id"], 1, part(long_recording, 1))
         )
-        while len(services.part_slots._waiting) < len(numbers) - PARTS_AT_ONCE + 1:
+        while services.part_slots.waiting < len(numbers) - PARTS_AT_ONCE + 1:
             await asyncio.sleep(0.01)
         gate.set()
         answers = await asyncio.gather(*greedily, modestly)
