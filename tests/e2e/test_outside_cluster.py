@@ -1,5 +1,6 @@
 """A cluster that is there already: nodes, PostgreSQL and S3 that `rayscribe up` did not start."""
 
+import os
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -14,7 +15,15 @@ from tests.fixtures.speech import sample
 from tests.fixtures.stack import Stack, free_port
 from tests.fixtures.stores import PostgresServer
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(1200)]
+WANTED = "RAYSCRIBE_TEST_NODES"
+pytestmark = [
+    pytest.mark.stack,
+    pytest.mark.timeout(1200),
+    pytest.mark.skipif(
+        WANTED not in os.environ,
+        reason=f"Ray turns 127.0.0.1 into the machine's own address, so that no node joins; {WANTED}=1",
+    ),
+]
 SECONDS = 400.0
 
 

@@ -1,5 +1,6 @@
 """Imports: recordings of an object store become files, once, whatever else lies there."""
 
+import asyncio
 import json
 from collections import Counter
 
@@ -65,6 +66,10 @@ async def test_what_lies_below_a_prefix_is_taken_in_once(
         names = set(await session.scalars(select(MediaFile.filename)))
     assert names <= {path.name for path in talks} | {"again.flac"}
     # Neither decoded audio nor anything of what was refused is left over.
+    async with asyncio.timeout(60):
+        # It goes after the task has ended.
+        while any(".recording/" in key for key in await keys(objects)):
+            await asyncio.sleep(0.1)
     kept = [key for key in await keys(objects) if not key.startswith("import/")]
     assert sorted(kept) == sorted(key for key in kept if key.endswith(("original", ".jpg")))
     assert sum(key.endswith("original") for key in kept) == 3
