@@ -10,7 +10,7 @@ from tests.chaos.tasks import client
 from tests.fixtures.archive import fill
 from tests.fixtures.stack import Stack
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.stack, pytest.mark.chaos_matrix, pytest.mark.timeout(900)]
 
 FILES = 60
 SECONDS = 4.0

@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.timeout(1200),
     pytest.mark.skipif(
         WANTED not in os.environ,
-        reason=f"Ray turns 127.0.0.1 into the machine's own address, so that no node joins; {WANTED}=1",
+        reason=f"Ray lets no second node join over 127.0.0.1 (set {WANTED}=1 to try)",
     ),
 ]
 SECONDS = 400.0
