@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import ray
+import structlog
 
 from cluster.logs import configure
 from cluster.settings import Settings
@@ -29,6 +30,8 @@ from serving.errors import ModelUnavailable, SpeechError
 from serving.ports import Ports
 from serving.replicas import count_replicas
 
+log = structlog.get_logger(__name__)
+
 Batch = Mapping[str, Any]
 
 CONNECTIONS = 3
@@ -37,7 +40,26 @@ CLOSING_SECONDS = 10.0
 
 
 class BulkActor:
-    """One member of the pool: a process with a loop, models or handles, and a worker."""
+    """One member of the pool.
+
+    Ray Data drops it when the pool goes, and then it closes; so nothing else may hold it, least of
+    all the loop that it keeps running.
+    """
+
+    def __init__(self, drive: Drive, models: Models, batch_size: int) -> None:
+        self._inside = Inside(drive, models, batch_size)
+
+    def __call__(self, batch: Batch) -> Batch:
+        """What became of the chunks; one is a block."""
+        return self._inside.work_through(batch)
+
+    def __del__(self) -> None:
+        """Give back what is under way."""
+        self._inside.close()
+
+
+class Inside:
+    """A process with a loop, models or handles, and a worker."""
 
     def __init__(self, drive: Drive, models: Models, batch_size: int) -> None:
         self._drive = drive
@@ -51,8 +73,8 @@ class BulkActor:
         self._closing = asyncio.Event()
         self._life: asyncio.Task[None] | None = None
 
-    def __call__(self, batch: Batch) -> Batch:
-        """What became of the chunks; one is a block."""
+    def work_through(self, batch: Batch) -> Batch:
+        """What became of the chunks."""
         outcomes = [
             self._in_loop(self._work(Chunk(int(first), int(last))))
             for first, last in zip(batch["first"], batch["last"], strict=True)
@@ -129,10 +151,14 @@ class BulkActor:
             )
         return inprocess.create_ports(arguments)
 
-    def __del__(self) -> None:
-        """Ray Data calls this when the pool goes: give back what is under way."""
+    def close(self) -> None:
+        """Give back what is under way, and end the loop."""
         self._loop.call_soon_threadsafe(self._closing.set)
         if self._life is not None:
             ended = asyncio.wait([self._life], timeout=CLOSING_SECONDS)
-            asyncio.run_coroutine_threadsafe(ended, self._loop).result()
+            try:
+                asyncio.run_coroutine_threadsafe(ended, self._loop).result(CLOSING_SECONDS + 1)
+            except TimeoutError:
+                # The interpreter is ending and took the loop's thread along; leases run out.
+                log.warning("actor not closed in order")
         self._loop.call_soon_threadsafe(self._loop.stop)
