@@ -102,7 +102,8 @@ class ApiClient:
             f"{item.get('pointer', '')}: {item.get('detail', '')}"
             for item in body.get("errors", [])
         )
-        message = f"{detail} ({fields})" if fields else str(detail)
+        # Of a single field the detail says it already.
+        message = f"{detail} ({fields})" if fields and fields not in detail else str(detail)
         raise ApiFailure(message, body.get("error_type", ""), body)
 
     def submit(self, path: Path, options: Mapping[str, Any], progress: Progress) -> Submitted:
