@@ -93,8 +93,17 @@ class SpeakerSegmentationEngine:
         size = self.options.batch_size
         while block := list(islice(chunks, size * self._workers)):
             batches = [block[first : first + size] for first in range(0, len(block), size)]
-            for outputs in pool.map(partial(pyannote_model.in_halves, self._infer), batches):
-                yield from outputs
+            infer = partial(pyannote_model.in_halves, self._infer)
+            for batch, outputs in zip(
+                batches, pool.map(infer, map(self._fill, batches)), strict=True
+            ):
+                yield from outputs[: len(batch)]
+
+    def _fill(self, batch: list[Chunk]) -> list[Chunk]:
+        """Fill the last batch with silence: cuDNN plans, and keeps memory for, each batch size."""
+        if self._inference.device.type != "cuda":
+            return batch
+        return batch + [np.zeros_like(batch[0])] * (self.options.batch_size - len(batch))
 
     def _starts(self, span: Pcm) -> range:
         """First sample of each chunk; the last chunk may reach beyond the span's end."""

@@ -51,6 +51,8 @@ TOGETHER = {
         "RAYSCRIBE_OIDC_REDIRECT_URI": "https://rayscribe.example.org/api/auth/oidc/callback",
     },
     "RAYSCRIBE_LLM_CONTEXT_TOKENS": {"RAYSCRIBE_LLM_CONTEXT_TOKENS": "4096"},
+    "RAYSCRIBE_OTLP_HEADERS": {"RAYSCRIBE_OTLP_HEADERS": "name=value"},
+    "RAYSCRIBE_OTLP_ENDPOINT": {"RAYSCRIBE_OTLP_ENDPOINT": "http://127.0.0.1:4318/v1/traces"},
 }
 """Variables that are refused alone, or with the value 1."""
 

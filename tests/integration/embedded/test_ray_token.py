@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,15 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayHead]:
     made.stop()
 
 
+def targets(head: RayHead) -> list[str]:
+    """Where its nodes export metrics; Ray looks for them every five seconds, so not at once."""
+    deadline = time.monotonic() + 60
+    while not (found := head.dashboard.metric_targets()):
+        assert time.monotonic() < deadline, "Ray names nobody who exports metrics"
+        time.sleep(0.5)
+    return found
+
+
 def submitted(head: RayHead, **headers: str) -> httpx.Response:
     """A job that somebody wants to run."""
     body = {"entrypoint": "touch /tmp/never"}
@@ -50,7 +60,7 @@ def test_nobody_else_runs_anything(head: RayHead, headers, status):
 
 def test_who_shows_the_token_is_answered(head: RayHead):
     assert head.dashboard.answers()
-    assert head.dashboard.metric_targets()
+    assert targets(head)
 
 
 @pytest.mark.parametrize(("with_token", "done"), [(True, True), (False, False)])
@@ -72,7 +82,7 @@ def test_a_driver_needs_it_too(head: RayHead, tmp_path: Path, with_token: bool, 
 
 
 def test_metrics_are_on_loopback(head: RayHead):
-    ours = [target for target in head.dashboard.metric_targets() if target.startswith("127.0.0.1:")]
+    ours = [target for target in targets(head) if target.startswith("127.0.0.1:")]
     assert f"127.0.0.1:{head.ports['metrics-export-port']}" in ours
     assert reading.read(ours[:1]).found
 
