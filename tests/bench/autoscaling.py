@@ -89,9 +89,15 @@ class Trace:
     """And until it was done."""
     audio_seconds: float = 0.0
 
-    def figures(self, rtfx: float) -> dict[str, float]:
-        """What came of it."""
-        used = sum(look.running for look in self.looks) * LOOK_SECONDS
+    def settled(self, now: float, fewest: int) -> bool:
+        """Whether for a while there were no replicas but those that must be."""
+        latest = [look for look in self.looks if look.at > now - QUIET_SECONDS]
+        return bool(latest) and all(look.target == look.running == fewest for look in latest)
+
+    def figures(self, rtfx: float, until: float) -> dict[str, float]:
+        """What came of it. Replicas count `until` the last arm ended, as they stood at the end."""
+        used = sum(a.running * (b.at - a.at) for a, b in pairwise(self.looks))
+        used += self.looks[-1].running * (until - self.looks[-1].at)
         needed = self.audio_seconds / rtfx
         targets = [look.target for look in self.looks]
         changes = [b - a for a, b in pairwise(targets) if b != a]
@@ -172,8 +178,7 @@ class Arm:
         fewest = ARMS[self._trace.arm][0]
         while time.monotonic() < deadline:
             await asyncio.sleep(LOOK_SECONDS)
-            latest = self._trace.looks[-int(QUIET_SECONDS) :]
-            if all(look.target == look.running == fewest for look in latest):
+            if self._trace.settled(self._now, fewest):
                 return
         raise AssertionError(f"not {fewest} replicas again: {self._trace.looks[-1]}")
 
@@ -256,12 +261,13 @@ def main(arguments: list[str]) -> None:
     chosen = parser.parse_args(arguments)
     rtfx = WINDOW_SECONDS / chosen.seconds
     traces = [run_arm(arm, chosen.files, chosen.seconds) for arm in chosen.arms.split(",")]
+    until = max(trace.looks[-1].at for trace in traces)
     told = {
         "service_seconds": chosen.seconds,
         "goal_seconds": GOAL_SECONDS,
         "up_seconds": UP_SECONDS,
         "down_seconds": DOWN_SECONDS,
-        "traces": [{**asdict(trace), "figures": trace.figures(rtfx)} for trace in traces],
+        "traces": [{**asdict(trace), "figures": trace.figures(rtfx, until)} for trace in traces],
     }
     chosen.out.mkdir(parents=True, exist_ok=True)
     (chosen.out / "autoscaling.json").write_text(json.dumps(told, indent=1) + "\n")

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from serving.audio import heard_runs, spans
+from serving.audio import chunk_count, heard_runs, spans
 from serving.engines.ctc_phoneme_alignment import CtcPhonemeAligner, CtcPhonemeOptions
 from serving.engines.speaker_embedding import FRAME_SAMPLES, HOP_SAMPLES, PCM_SCALE
 from serving.engines.whisper import WhisperEngine, WhisperOptions
@@ -67,6 +67,10 @@ def main(arguments: list[str]) -> None:
 def measures(recording: Strung) -> Iterator[tuple[str, Timed, Timed]]:
     """Each measure without, and with it."""
     audio = recording.audio
+    # Loaded once, before anything is timed.
+    for step in (1.0, STEP):
+        load_engines(step)
+    voice_activity()
     every, fewer = (timed(partial(diarized, audio, step)) for step in (1.0, STEP))
     yield f"diarization: a chunk every {STEP} s, not every second", every, fewer
     yield (
@@ -133,7 +137,8 @@ def features(audio: Pcm, step: float, *, whole: bool) -> None:
         network.hear(samples)
         return
     hop, length = round(step * SAMPLE_RATE), 10 * SAMPLE_RATE
-    for start in range(0, max(1, len(samples) - length), hop):
+    for chunk in range(chunk_count(len(samples), step_seconds=step)):
+        start = chunk * hop
         network.hear(samples[start : start + length + FRAME_SAMPLES - HOP_SAMPLES])
 
 

@@ -1,5 +1,6 @@
 """Compose files: by the specification, real settings, secrets from outside, ports that fit."""
 
+import json
 import os
 import re
 import subprocess
@@ -17,6 +18,7 @@ from tests.fixtures.manifests import (
     COMPOSE,
     DOCKER,
     REFERENCE,
+    ROOT,
     image_environment,
     service_environments,
 )
@@ -117,14 +119,15 @@ def test_the_dashboard_is_not_published(compose: Document) -> None:
     assert [port.rpartition(":")[2] for port in told["ports"]] == ["5174"]
 
 
-def test_addresses_fit_what_listens_there(compose: Document) -> None:
+def test_addresses_fit_what_listens_there(compose: Document, gpu: Document) -> None:
     settings, head = compose["x-settings"], compose["services"]["ray-head"]
     assert head["networks"]["cluster"]["aliases"] == ["head"]
     assert settings["RAYSCRIBE_RAY_ADDRESS"] == "http://head:8265"
     assert "--dashboard-port=8265" in head["command"]
     assert head["ports"][0].endswith(f":{settings['RAYSCRIBE_PORT']}")
-    for name in ("ray-worker",):
-        assert "--address=head:6379" in compose["services"][name]["command"]
+    nodes = {**gpu["services"], **compose["services"]}
+    for name in ("ray-worker", "ray-gpu", "ray-llm"):
+        assert "--address=head:6379" in nodes[name]["command"], name
     assert "--port=6379" in head["command"]
     assert "-s3.port=8333" in compose["services"]["objects"]["command"]
     services = {*compose["services"], "head"}
@@ -175,6 +178,14 @@ def test_images_are_pinned(compose: Document) -> None:
             assert re.search(r"\d", tag), f"{name}: {image}"
 
 
+def test_meilisearch_is_the_version_whose_description_the_adapter_is_held_against(
+    compose: Document,
+) -> None:
+    described = json.loads((ROOT / "tests/fixtures/meilisearch_openapi.json").read_text())
+    image = compose["services"]["meilisearch"]["image"]
+    assert image.rpartition(":")[2] == f"v{described['info']['version']}"
+
+
 def test_ours_may_nothing(compose: Document) -> None:
     for name in OURS & set(compose["services"]):
         service = compose["services"][name]
@@ -194,6 +205,21 @@ def test_labels_of_nodes_are_the_pools_that_replicas_ask_for(
         if label.startswith("--labels=rayscribe.io/pool=")
     }
     assert labels == {pool(role, 1) for role in Role}
+
+
+@pytest.mark.parametrize("told", [{}, {"RAYSCRIBE_GPUS": "1"}])
+def test_the_language_model_has_a_gpu_that_speech_does_not_use(
+    gpu: Document, told: dict[str, str]
+) -> None:
+    def asked(service: str) -> Document:
+        [device] = gpu["services"][service]["deploy"]["resources"]["reservations"]["devices"]
+        return device
+
+    # `count` takes devices from 0 on.
+    speech = {str(n) for n in range(int(expanded(str(asked("ray-gpu")["count"]), told)))}
+    language = [expanded(number, told) for number in asked("ray-llm")["device_ids"]]
+    assert len(language) == 1
+    assert not speech & set(language)
 
 
 def test_weights_lie_where_images_look_for_them(compose: Document) -> None:

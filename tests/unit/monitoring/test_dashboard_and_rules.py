@@ -59,6 +59,16 @@ def selectors(expression: str) -> list[Any]:
     return [one for one in found if isinstance(one, promql_parser.VectorSelector)]
 
 
+def raw_counters(expression: str) -> list[str]:
+    """Counters that are read as they stand, over no range."""
+    found = list(parts(promql_parser.parse(expression)))
+    names = [one.name for one in found if isinstance(one, promql_parser.VectorSelector)]
+    for one in found:
+        if isinstance(one, promql_parser.MatrixSelector):
+            names.remove(one.vector_selector.name)
+    return [name for name in names if name in KNOWN and KNOWN[name].kind is not Kind.gauge]
+
+
 @pytest.mark.parametrize(("where", "expression"), questions())
 class TestQuestions:
     def test_it_parses_and_asks_for_metrics_that_exist(self, where: str, expression: str):
@@ -77,15 +87,7 @@ class TestQuestions:
                 assert set(part.modifier.labels) <= known | EVERYWHERE, where
 
     def test_counters_are_asked_for_how_fast_they_grow(self, where: str, expression: str):
-        for part in parts(promql_parser.parse(expression)):
-            if isinstance(part, promql_parser.Call):
-                continue
-            inner = getattr(part, "expr", None)
-            if isinstance(part, promql_parser.MatrixSelector) or inner is None:
-                continue
-            if isinstance(inner, promql_parser.VectorSelector):
-                metric = KNOWN.get(inner.name)
-                assert metric is None or metric.kind is Kind.gauge, f"{where}: {inner.name}"
+        assert raw_counters(expression) == [], where
 
 
 def test_the_parser_sees_into_every_form_that_is_used():
@@ -94,6 +96,21 @@ def test_the_parser_sees_into_every_form_that_is_used():
         "and on () (sum(increase(c_total[1h])) or vector(0)) == 0"
     )
     assert sorted(one.name for one in selectors(deep)) == ["a_bucket", "b", "c_total"]
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "rayscribe_http_requests_total",
+        "rayscribe_http_requests_total > 5",
+        "5 < rayscribe_http_requests_total",
+        "abs(rayscribe_http_requests_total)",
+        "sum by (route) (rayscribe_http_requests_total)",
+        "rate(rayscribe_http_requests_total[5m]) / rayscribe_http_requests_total",
+    ],
+)
+def test_a_counter_that_is_read_as_it_stands_is_found(expression: str):
+    assert raw_counters(expression) == ["rayscribe_http_requests_total"]
 
 
 def test_every_metric_of_ours_is_shown_or_watched():
