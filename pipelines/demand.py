@@ -6,6 +6,7 @@ One statement over the queue, whoever works on what: each runner says the same.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -33,7 +34,7 @@ ROLES = {
     "align": (Role.aligner,),
 }
 """Who works in a stage, of those whose number goes by audio."""
-BESIDE = frozenset({"transcribe", "diarize"})
+BESIDE = frozenset({"transcribe", "diarize", "align"})
 """Stages that run beside each other: their shares are one stretch of a task's progress."""
 
 
@@ -83,14 +84,13 @@ def by_stage(share: Share) -> dict[str, float]:
     stages = WORK[share.kind]
     if share.waits:
         return dict.fromkeys(stages, share.audio_seconds)
-    found, begins = {}, 0.0
-    together = sum(part for stage, part in stages.items() if stage in BESIDE)
+    found: dict[str, float] = {}
+    begins = 0.0
     progress = share.done_seconds / share.audio_seconds if share.audio_seconds else 0.0
-    for stage, own in stages.items():
-        length = together if stage in BESIDE else own
+    for _, stretch in groupby(stages, lambda stage: BESIDE if stage in BESIDE else stage):
+        beside = list(stretch)
+        length = sum(stages[stage] for stage in beside)
         fraction = min(1.0, max(0.0, (progress - begins) / length))
-        found[stage] = share.audio_seconds * (1.0 - fraction)
-        if stage != "transcribe":
-            # "diarize" ends the stretch that both have.
-            begins += length
+        found |= dict.fromkeys(beside, share.audio_seconds * (1.0 - fraction))
+        begins += length
     return found

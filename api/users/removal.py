@@ -9,11 +9,12 @@ from api.dependencies import Services
 from api.users.service import hold_admins, require_other, write_down
 from db.engine import session_scope
 from db.errors import NotFound
-from db.models import TaskState, User
+from db.models import TaskKind, TaskState, User
 from db.objects.keys import media_prefix, prefixes_of_user
 from db.queries import refresh_tokens, tasks, users
 from db.queries.audit import Action
 from pipelines import leftovers, queue
+from pipelines.backfills import items
 from pipelines.search import notes as search_notes
 from pipelines.speakers import notes
 from pipelines.speakers.notes import About
@@ -71,6 +72,9 @@ async def _drop_work(session: AsyncSession, user_id: uuid.UUID) -> None:
     for task in await tasks.locked_active_of_user(session, user_id):
         if task.state is not TaskState.cancelling:
             await queue.cancel(session, task)
+        if task.kind is TaskKind.backfill:
+            # Nobody ends this task any more: what it has reserved would wait for ever.
+            await items.let_go(session, task)
         await session.delete(task)
 
 

@@ -333,6 +333,7 @@ async def begin_again(
         .values(
             state=ItemState.waiting,
             task_id=None,
+            attempts=0,
             error_type=None,
             error_message=None,
             ended_at=None,

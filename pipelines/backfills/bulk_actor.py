@@ -111,7 +111,8 @@ class Inside:
             async with self._worker() as worker, worker.running():
                 opened.set_result(worker)
                 await self._closing.wait()
-        except (SpeechError, StoreError, ValueError) as error:
+        except Exception as error:
+            # Whatever it is: nobody else tells those who wait for the worker.
             if opened.done():
                 raise
             opened.set_exception(error)

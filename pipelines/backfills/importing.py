@@ -12,13 +12,13 @@ from sqlalchemy import func
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.engine import session_scope
-from db.errors import NotFound
+from db.errors import NotFound, StoreUnavailable
 from db.models import Backfill, BackfillItem, ItemState, User
 from db.queries import backfills, users
 from pipelines import intake
 from pipelines.backfills.orders import Selection
 from pipelines.backfills.sources import Buckets, SourceRefused
-from pipelines.backfills.taking import BringIn, Taking
+from pipelines.backfills.taking import TAKEN_IN, BringIn, Taking
 from pipelines.errors import FileExists
 from pipelines.intake import Arrival
 from pipelines.job import RunnerParts
@@ -61,11 +61,15 @@ class Importing:
             await self._settle(wanted.item, _RowFailed("forbidden", str(error)))
         except NotFound as error:
             await self._settle(wanted.item, _RowFailed("not_found", str(error)))
+        except StoreUnavailable:
+            await self._forgive(wanted.item)
+            raise
         except FileExists as error:
             skipped = _RowFailed("duplicate_file", str(error), ItemState.skipped)
             await self._settle(wanted.item, skipped)
         except SpeechError as error:
             if error.retryable:
+                await self._forgive(wanted.item)
                 raise
             await self._settle(wanted.item, _RowFailed(error.code, error.message))
 
@@ -143,7 +147,13 @@ class Importing:
         file, task = await intake.record(session, arrival, header, limits, backfill.id)
         item.media_file_id, item.task_id, item.audio_seconds = file.id, task.id, seconds
         # Whose it is and what it is called, the file knows, and forgets when it is told to.
-        item.facts = {}
+        item.facts = {TAKEN_IN: True}
+
+    async def _forgive(self, item: BackfillItem) -> None:
+        """An outage is nobody's attempt; how long it may last, `outage_seconds` says."""
+        async with session_scope(self.parts.sessions) as session:
+            found = await backfills.item(session, item.backfill_id, item.number, lock=True)
+            found.attempts = max(0, found.attempts - 1)
 
     async def _settle(self, item: BackfillItem, failed: _RowFailed) -> None:
         async with session_scope(self.parts.sessions) as session:

@@ -18,7 +18,7 @@ async def follow(session: AsyncSession, task: Task) -> None:
     if task.backfill_id is None:
         return
     if task.kind is TaskKind.backfill:
-        await _let_go(session, task)
+        await let_go(session, task)
     elif task.state is TaskState.failed and task.error_type in FATAL:
         await _stop(session, task)
     else:
@@ -81,9 +81,11 @@ async def stop(
         await session.flush()
 
 
-async def _let_go(session: AsyncSession, driver: Task) -> None:
+async def let_go(session: AsyncSession, driver: Task) -> None:
     """What the actors had, and nobody has now, ordinary runners may do."""
     if driver.backfill_id is None:
         return
+    # Whoever begins an item has this lock: a task that is made at this moment is seen, too.
+    await backfills.get(session, driver.backfill_id, lock=True)
     left = await backfills.reserved_tasks(session, driver.backfill_id)
     await backfills.free(session, [task.id for task in left])

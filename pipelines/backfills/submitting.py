@@ -55,8 +55,11 @@ async def _transcription(of: FileOf) -> Submitted:
     if await tasks.has_active(of.session, of.file.id):
         return Later(BUSY_SECONDS)
     last = await tasks.latest_of_file(of.session, of.file.id)
-    stages = {RECOMPUTED[of.backfill.stage]}
-    options = rerun.merged(last.options if last else {}, of.backfill.options, stages)
+    # A recording that was taken in has its options, and keeps what is done of it.
+    brought_in = of.backfill.stage is BackfillStage.bring_in
+    stages = set() if brought_in else {RECOMPUTED[of.backfill.stage]}
+    changes = {} if brought_in and last else of.backfill.options
+    options = rerun.merged(last.options if last else {}, changes, stages)
     try:
         return await rerun.submit_again(
             of.session, of.file, last, options, stages, backfill_id=of.backfill.id
@@ -122,5 +125,6 @@ SUBMIT: Mapping[BackfillStage, Callable[[FileOf], Awaitable[Submitted]]] = {
     BackfillStage.realign: _alignment,
     BackfillStage.reindex: _index,
     BackfillStage.resummarize: _summary,
+    # With its task (`importing`) at first; one that is here already is to be tried again.
+    BackfillStage.bring_in: _transcription,
 }
-"""Every stage of files that are here; what is brought in comes with its task (`importing`)."""

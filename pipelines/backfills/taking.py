@@ -33,6 +33,8 @@ from pipelines.queue import Claimed
 from pipelines.task_state import EXHAUSTED, TERMINAL
 
 MINUTE = 60.0
+TAKEN_IN = "taken_in"
+"""The fact that stays of a recording that has become a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +150,13 @@ class Taking:
         file: MediaFile | None,
     ) -> Skipped | None:
         if file is None:
-            is_import = backfill.stage is BackfillStage.bring_in and item.source is not None
-            return None if is_import else Skipped("not_found", "The file has been deleted.")
+            is_to_come = (
+                backfill.stage is BackfillStage.bring_in
+                and item.source is not None
+                # One that has been here was deleted: its owner does not get it back.
+                and not item.facts.get(TAKEN_IN)
+            )
+            return None if is_to_come else Skipped("not_found", "The file has been deleted.")
         if backfill.stage is BackfillStage.bring_in:
             return None
         wanted = Selection.of(backfill.selection).wanted

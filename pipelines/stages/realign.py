@@ -44,7 +44,7 @@ class Realign:
             start = max(0.0, stretch[0].start - MARGIN_SECONDS)
             end = min(recording.duration, _end(stretch) + MARGIN_SECONDS)
             audio = await context.audio.read(start, end)
-            request = AlignmentRequest(audio, _text(stretch), language)
+            request = AlignmentRequest(audio, _text(stretch), language, context.lane)
             [result] = await context.ports.aligner.align([request])
             if isinstance(result, SpeechError):
                 raise result

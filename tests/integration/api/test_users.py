@@ -17,10 +17,13 @@ from api.factory import create_app
 from api.users import removal, service
 from api.users.schemas import NewUser, UserChange
 from db.engine import Sessions, session_scope
+from db.models import BackfillEngine, BackfillStage
 from db.objects.s3 import S3Objects
 from db.queries import users
 from db.vectors.pgvector import PgVectorStore
 from pipelines import queue
+from pipelines.backfills import requests
+from pipelines.backfills.orders import Order
 from tests.fixtures.api import PASSWORD, connect, prepare, sign_up, upload
 from tests.fixtures.runner import SETTINGS
 from tests.fixtures.voiceprints import add_file, add_profile, assign, axis, bring, points
@@ -349,6 +352,24 @@ class TestDelete:
         async with session_scope(sessions) as session:
             held = queue.Claim(claimed.task.id, claimed.task.fence)
             assert await queue.heartbeat(session, [held], SETTINGS) == {}
+
+    async def test_what_their_backfill_has_reserved_is_anybodys(
+        self, admin, client, stranger, sessions
+    ):
+        asked_by = uuid.UUID((await own(client))["id"])
+        others = uuid.UUID((await own(stranger))["id"])
+        wanted = Order(stage=BackfillStage.retranscribe)
+        async with session_scope(sessions) as session:
+            begun = await requests.submit(session, asked_by, wanted, BackfillEngine.inprocess)
+            reserved = await queue.submit(
+                session, user_id=others, media_file_id=None, backfill_id=begun.backfill.id
+            )
+            driving = await queue.claim(session, "a runner", SETTINGS)
+            assert (driving.task.id, reserved.reserved) == (begun.task.id, True)
+        assert (await admin.delete(f"{USERS}/{asked_by}")).status_code == 204
+        async with session_scope(sessions) as session:
+            claimed = await queue.claim(session, "a runner", SETTINGS)
+        assert claimed.task.id == reserved.id
 
     async def test_more_files_than_go_at_once(
         self, admin, client, sessions, recording, monkeypatch

@@ -5,12 +5,23 @@ import json
 from collections import Counter
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select, update
 
 from db.engine import session_scope
-from db.models import BackfillStage, ItemState, Lane, MediaFile, TaskState, Transcript, User
-from pipelines.backfills.orders import Selection
+from db.models import (
+    BackfillItem,
+    BackfillStage,
+    ItemState,
+    Lane,
+    MediaFile,
+    TaskState,
+    Transcript,
+    User,
+)
+from pipelines.backfills import requests, worker
+from pipelines.backfills.orders import Limits, Selection
 from pipelines.backfills.sources import MANIFESTS
+from serving.errors import MediaInvalid, SpeechUnavailable
 from tests.fixtures.backfills import (
     ask,
     finished,
@@ -20,7 +31,7 @@ from tests.fixtures.backfills import (
     tasks_of,
     with_backfills,
 )
-from tests.fixtures.runner import count, keys, running
+from tests.fixtures.runner import SETTINGS, Faulty, Gate, count, keys, running, with_parts
 
 PREFIX = "import/archive/"
 
@@ -50,6 +61,10 @@ async def test_what_lies_below_a_prefix_is_taken_in_once(
     )
     async with running(driving):
         task = await finished(sessions, task_id)
+        async with asyncio.timeout(60):
+            # Decoded audio goes after the task has ended, and by a runner.
+            while any(".recording/" in key for key in await keys(objects)):
+                await asyncio.sleep(0.1)
     assert (task.state, task.error_message) == (TaskState.completed, None)
     items = await items_of(sessions, backfill_id)
     found = Counter((item.state, item.error_type) for item in items)
@@ -65,11 +80,7 @@ async def test_what_lies_below_a_prefix_is_taken_in_once(
     async with session_scope(sessions) as session:
         names = set(await session.scalars(select(MediaFile.filename)))
     assert names <= {path.name for path in talks} | {"again.flac"}
-    # Neither decoded audio nor anything of what was refused is left over.
-    async with asyncio.timeout(60):
-        # It goes after the task has ended.
-        while any(".recording/" in key for key in await keys(objects)):
-            await asyncio.sleep(0.1)
+    # Nor is anything of what was refused left over.
     kept = [key for key in await keys(objects) if not key.startswith("import/")]
     assert sorted(kept) == sorted(key for key in kept if key.endswith(("original", ".jpg")))
     assert sum(key.endswith("original") for key in kept) == 3
@@ -132,3 +143,84 @@ async def test_a_list_that_cannot_be_read_stops_it_before_anything_is_done(
             assert (task.state, task.error_type) == (TaskState.failed, "validation_error")
             assert said in task.error_message
             assert await items_of(sessions, backfill_id) == []
+
+
+async def imported(sessions, objects, admin, path):
+    """A backfill that takes one recording in, and the task that drives it."""
+    await objects.put(f"{PREFIX}{path.name}", path.read_bytes())
+    return await ask(
+        sessions, BackfillStage.bring_in, asked_by=admin, selection=Selection(prefix=PREFIX)
+    )
+
+
+async def resumed(sessions, admin, backfill_id):
+    async with session_scope(sessions) as session:
+        begun = await requests.resume(session, admin, backfill_id, Limits(), retry_failed=True)
+    return await finished(sessions, begun.task.id)
+
+
+async def test_what_its_owner_deletes_meanwhile_does_not_come_back(
+    sessions, objects, parts, object_settings, admin, talks
+):
+    gate = Gate(parts.ports.transcriber)
+    driving, _ = with_backfills(with_parts(parts, transcriber=gate), object_settings)
+    backfill_id, task_id = await imported(sessions, objects, admin, talks[0])
+    async with running(driving):
+        await asyncio.wait_for(gate.reached.wait(), 120)
+        async with session_scope(sessions) as session:
+            await session.execute(delete(MediaFile))
+        gate.open.set()
+        assert (await finished(sessions, task_id)).state is TaskState.completed
+    [item] = await items_of(sessions, backfill_id)
+    assert (item.state, item.error_type) == (ItemState.skipped, "not_found")
+    assert await count(sessions, MediaFile) == 0
+
+
+async def test_one_that_was_taken_in_and_failed_is_transcribed_when_asked(
+    sessions, objects, parts, object_settings, admin, talks
+):
+    broken = Faulty(parts.ports.transcriber, "transcribe", MediaInvalid("for a test"), 10**6)
+    driving, _ = with_backfills(with_parts(parts, transcriber=broken), object_settings)
+    backfill_id, task_id = await imported(sessions, objects, admin, talks[0])
+    async with running(driving):
+        await finished(sessions, task_id)
+        [item] = await items_of(sessions, backfill_id)
+        assert (item.state, item.error_type) == (ItemState.failed, "invalid_media")
+        broken.left = 0
+        assert (await resumed(sessions, admin, backfill_id)).state is TaskState.completed
+    [item] = await items_of(sessions, backfill_id)
+    assert (item.state, item.error_message) == (ItemState.done, None)
+    assert (await count(sessions, MediaFile), await count(sessions, Transcript)) == (1, 1)
+
+
+async def test_an_outage_uses_up_no_attempts(
+    sessions, objects, parts, object_settings, admin, talks, monkeypatch
+):
+    monkeypatch.setattr(worker, "BUSY_SECONDS", 0.1)
+    away = Faulty(parts.ports.preparer, "probe", SpeechUnavailable("for a test"), 5)
+    driving, _ = with_backfills(with_parts(parts, preparer=away), object_settings)
+    backfill_id, task_id = await imported(sessions, objects, admin, talks[0])
+    async with running(driving):
+        assert (await finished(sessions, task_id)).state is TaskState.completed
+    [item] = await items_of(sessions, backfill_id)
+    assert (item.state, item.error_message) == (ItemState.done, None)
+
+
+async def test_one_whose_attempts_are_used_up_gets_new_ones_when_asked(
+    sessions, objects, parts, object_settings, admin, talks
+):
+    manifest = f"{MANIFESTS}list"
+    source = f"{PREFIX}{talks[0].name}"
+    await objects.put(manifest, json.dumps({"source": source}).encode())
+    driving, _ = with_backfills(parts, object_settings)
+    backfill_id, task_id = await ask(
+        sessions, BackfillStage.bring_in, asked_by=admin, selection=Selection(manifest=manifest)
+    )
+    async with running(driving):
+        await finished(sessions, task_id)
+        async with session_scope(sessions) as session:
+            await session.execute(update(BackfillItem).values(attempts=SETTINGS.max_attempts))
+        await objects.put(source, talks[0].read_bytes())
+        await resumed(sessions, admin, backfill_id)
+    [item] = await items_of(sessions, backfill_id)
+    assert (item.state, item.error_message) == (ItemState.done, None)

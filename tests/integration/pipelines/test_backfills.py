@@ -61,6 +61,21 @@ def talks(tmp_path_factory):
     return recordings(tmp_path_factory.mktemp("talks"), 5)
 
 
+class Lanes:
+    """Notes in which lane the aligner is asked."""
+
+    def __init__(self, port) -> None:
+        self._port = port
+        self.asked = set()
+
+    async def align(self, requests):
+        self.asked |= {request.lane for request in requests}
+        return await self._port.align(requests)
+
+    def __getattr__(self, name: str):
+        return getattr(self._port, name)
+
+
 async def states(sessions, backfill_id):
     return Counter(item.state for item in await items_of(sessions, backfill_id))
 
@@ -245,6 +260,7 @@ async def test_a_rate_is_kept(sessions, objects, parts, object_settings, admin, 
     begun = sorted(item.begun_at for item in await items_of(sessions, backfill_id))
     pauses = [(later - before).total_seconds() for before, later in pairwise(begun)]
     # Two seconds of audio take one of this budget.
+    assert len(begun) == 3
     assert all(pause >= 1.0 for pause in pauses)
 
 
@@ -340,7 +356,8 @@ async def test_words_are_timed_anew_and_stay_the_same(
     sessions, objects, parts, object_settings, admin, owner, talks
 ):
     [file_id] = await library(sessions, objects, talks[:1], owner)
-    driving, _ = with_backfills(parts, object_settings)
+    lanes = Lanes(parts.ports.aligner)
+    driving, _ = with_backfills(with_parts(parts, aligner=lanes), object_settings)
     _, task_id = await ask(sessions, BackfillStage.realign, asked_by=admin)
     async with running(driving):
         assert (await finished(sessions, task_id)).state is TaskState.completed
@@ -359,6 +376,7 @@ async def test_words_are_timed_anew_and_stay_the_same(
     assert (transcript.models["alignment"], transcript.models["whisper"]) == ("fake", OLD)
     assert (transcript.word_timing, transcript.version) == ("ctc_phoneme", 2)
     assert (edit.action, edit.version) == (EditAction.reprocessed, 2)
+    assert lanes.asked == {Lane.bulk}
 
 
 async def test_files_are_brought_to_the_stores_of_search(
