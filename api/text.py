@@ -32,7 +32,13 @@ def _one_line(text: str) -> str:
     return _checked(_prose(text), NOT_IN_A_LINE)
 
 
+def _key(text: str) -> str:
+    return _checked(_checked(text, CONTROL), NOT_IN_A_LINE)
+
+
 prose = AfterValidator(_prose)
 """Lines of text in Unicode's composed form, without control characters or blanks around them."""
 one_line = AfterValidator(_one_line)
 """The same in one line, for names: without what turns the reading direction."""
+key = AfterValidator(_key)
+"""One line that stays as it is, blanks and composition too: a key of an object store."""

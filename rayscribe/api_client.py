@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -238,8 +239,10 @@ class ApiClient:
         return self._data(self._ask("GET", path, params=params))
 
     def send(self, path: str, body: Mapping[str, Any]) -> Any:
-        """Post a body; the data of the answer."""
-        return self._data(self._ask("POST", path, json=dict(body)))
+        """Post a body; the data of the answer. However often it is sent, it has one effect."""
+        # One key for all tries: an answer that was lost does not mean that nothing was done.
+        headers = {"Idempotency-Key": str(uuid.uuid4())}
+        return self._data(self._ask("POST", path, json=dict(body), headers=headers))
 
     def send_file(self, path: str, file: Path) -> Any:
         """Post a small file; the data of the answer."""

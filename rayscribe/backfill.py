@@ -262,7 +262,12 @@ def _limits(
 
 
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value}
+    # By identity: zero equals False, and it is the API that says whether a zero makes sense.
+    return {
+        name: value
+        for name, value in values.items()
+        if not (value is None or value is False or value == [])
+    }
 
 
 def _body(

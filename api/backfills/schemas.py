@@ -8,7 +8,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from api.languages import AUTO, LANGUAGES
+from api.periods import AwareMoment
 from api.schemas import EXAMPLE_ID, EXAMPLE_MOMENT, documented
+from api.text import key
 from db.models import BackfillEngine, BackfillStage, BackfillStop, ItemState, TaskState
 from pipelines.backfills.orders import RECOMPUTED, Limits, Order, Selection
 from pipelines.backfills.reporting import Standing
@@ -20,7 +22,11 @@ MOST_NAMED = 1000
 
 Speakers = Annotated[int, Field(ge=1, le=1000)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Location = Annotated[str, Field(min_length=1, max_length=1024)]
+Rate = Annotated[float, Field(ge=1, allow_inf_nan=False)]
+Location = Annotated[str, Field(min_length=1, max_length=1024), key]
+Language = Annotated[str, Field(pattern="^[a-z]{2,10}$")]
+OF_IMPORTS = frozenset({"prefix", "manifest", "import_owner_id"})
+"""What a selection says of an import: all below the prefix, or in the manifest, is taken in."""
 
 
 class Selected(BaseModel):
@@ -32,11 +38,11 @@ class Selected(BaseModel):
     """Only these users'."""
     file_ids: Annotated[list[uuid.UUID], Field(max_length=MOST_NAMED)] = []
     """Only these."""
-    languages: Annotated[list[str], Field(max_length=100)] = []
+    languages: Annotated[list[Language], Field(max_length=100)] = []
     """Only files in which these are spoken."""
-    created_from: datetime | None = None
+    created_from: AwareMoment | None = None
     """Only files that came in from then on."""
-    created_to: datetime | None = None
+    created_to: AwareMoment | None = None
     """Only files that came in before."""
     everything: bool = False
     """Also files that are already as the stage would make them."""
@@ -48,6 +54,21 @@ class Selected(BaseModel):
     """Where a list of files or recordings lies: JSON lines or Parquet."""
     import_owner_id: uuid.UUID | None = None
     """Of an import: whose the recordings will be, unless the manifest says it; left out: yours."""
+
+    @model_validator(mode="after")
+    def fits_together(self) -> Self:
+        """Refuse what nothing can lie in, and two places at a time."""
+        low, high = self.created_from, self.created_to
+        if low is not None and high is not None and low >= high:
+            raise ValueError("`created_from` is not before `created_to`: no file lies between")
+        if self.prefix is not None and self.manifest is not None:
+            raise ValueError("say `prefix` or `manifest`, not both")
+        return self
+
+    @property
+    def said(self) -> frozenset[str]:
+        """The names of what differs from saying nothing."""
+        return frozenset(self.model_dump(exclude_defaults=True))
 
 
 class SpokenOptions(BaseModel):
@@ -84,7 +105,7 @@ class Bounds(BaseModel):
     """Hours of audio after which nothing more is begun."""
     model_seconds: Positive | None = None
     """Seconds that models were busy, after which nothing more is begun."""
-    audio_seconds_per_minute: Positive | None = None
+    audio_seconds_per_minute: Rate | None = None
     """Audio that is begun per minute, at most."""
     actors: Annotated[int, Field(ge=1, le=10_000)] | None = None
     """Actors that work on it, at most; never more than the operator allows."""
@@ -125,8 +146,14 @@ class BackfillRequest(BaseModel):
         has_source = self.selection.prefix is not None or self.selection.manifest is not None
         if is_import and not has_source:
             raise ValueError("an import needs a `prefix` or a `manifest`")
-        if self.selection.prefix is not None and not is_import:
-            raise ValueError("only an import has a `prefix`")
+        if is_import and (narrowing := self.selection.said - OF_IMPORTS):
+            raise ValueError(
+                "an import takes all below its prefix or in its manifest: "
+                f"`{min(narrowing)}` narrows nothing (the language to transcribe in is "
+                "`options.language`)"
+            )
+        if not is_import and (of_imports := self.selection.said & {"prefix", "import_owner_id"}):
+            raise ValueError(f"only an import has `{max(of_imports)}`")
         if self.options.model_fields_set and self.stage not in {
             *RECOMPUTED,
             BackfillStage.bring_in,

@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,9 @@ ROWS = 1000
 """Rows that are in memory at a time."""
 MAX_LINE_BYTES = 64 * 1024
 MAX_SOURCE = 1100
-FACTS = ("owner", "filename", "title", "language", "duration")
+TEXTS = ("owner", "filename", "title", "language")
+SECONDS = "duration"
+FACTS = (*TEXTS, SECONDS)
 """Columns that say more of a recording; others are left alone."""
 
 
@@ -58,7 +61,8 @@ def _parquet(file: BinaryIO) -> Iterator[Sequence[Mapping[str, Any]]]:
         columns = [name for name in parquet.schema_arrow.names if name in wanted]
         for batch in parquet.iter_batches(ROWS, columns=columns):
             yield batch.to_pylist()
-    except pa.ArrowException as error:
+    # Of a broken footer or page Arrow says OSError, which is none of its own exceptions.
+    except (pa.ArrowException, OSError) as error:
         raise ManifestInvalid(f"The manifest cannot be read as Parquet: {error}") from error
 
 
@@ -102,9 +106,39 @@ def _entry(row: Mapping[str, Any], number: int) -> Entry:
         )
     if len(str(source or "")) > MAX_SOURCE:
         raise ManifestInvalid(f"Row {number} of the manifest: its `source` is too long.")
-    facts = {name: row[name] for name in FACTS if row.get(name) is not None}
+    if "\0" in str(source or ""):
+        raise ManifestInvalid(f"Row {number} of the manifest: its `source` holds U+0000.")
     try:
         known = uuid.UUID(str(file_id)) if file_id else None
     except ValueError as error:
         raise ManifestInvalid(f"Row {number} of the manifest: {file_id!r} is no id.") from error
-    return Entry(known, str(source) if source else None, facts)
+    return Entry(known, str(source) if source else None, _facts(row, number))
+
+
+def _facts(row: Mapping[str, Any], number: int) -> dict[str, Any]:
+    """What a row says of its recording, as the pipelines can take it."""
+    facts: dict[str, Any] = {}
+    for name in FACTS:
+        value = row.get(name)
+        # NaN is what pandas writes where nothing is known.
+        if value is None or (isinstance(value, float) and math.isnan(value)):
+            continue
+        if name == SECONDS:
+            facts[name] = _seconds(value, number)
+        elif isinstance(value, str) and "\0" not in value:
+            facts[name] = value
+        else:
+            raise ManifestInvalid(f"Row {number} of the manifest: its `{name}` is no text.")
+    return facts
+
+
+def _seconds(value: Any, number: int) -> float:
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError, OverflowError):
+        seconds = math.nan
+    if not (math.isfinite(seconds) and seconds >= 0):
+        raise ManifestInvalid(
+            f"Row {number} of the manifest: its `{SECONDS}` is no number of seconds."
+        )
+    return seconds

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -14,8 +14,9 @@ from db.models import BackfillStage
 from db.queries import backfill_files, backfill_pace
 from db.queries.backfill_files import Amount, InUse
 from db.queries.backfill_pace import Pace
+from db.queries.media_files import durations
 from pipelines.backfills import manifests, selecting
-from pipelines.backfills.manifests import ManifestInvalid
+from pipelines.backfills.manifests import Entry, ManifestInvalid
 from pipelines.backfills.orders import Order
 from pipelines.backfills.sources import Buckets
 
@@ -25,6 +26,8 @@ DEFAULT_WINDOW_SECONDS = 25.0
 """Of recording for each window, before any was cut: of 30 at most, and silence takes none."""
 DEFAULT_SPEED = 1.0
 """Audio seconds per second, before anything was measured."""
+LONGEST = timedelta(days=100 * 365)
+"""What takes longer is said to end then: the calendar ends somewhere, and nobody waits for it."""
 
 STAGES: Mapping[BackfillStage, frozenset[str]] = {
     BackfillStage.retranscribe: frozenset({"transcribe", "align", "diarize"}),
@@ -115,7 +118,7 @@ class Planning:
             speed=speed,
             measured=pace is not None,
             seconds=lasts,
-            finish_at=datetime.now(UTC) + timedelta(seconds=lasts),
+            finish_at=datetime.now(UTC) + timedelta(seconds=min(lasts, LONGEST.total_seconds())),
             model_seconds=model,
             cost=sum(each / HOUR * self.prices.model_hour(stage) for stage, each in model.items()),
             left_out=left_out,
@@ -127,7 +130,7 @@ class Planning:
         if selection.prefix is not None:
             return await self._below(selection.prefix), 0
         if selection.manifest is not None:
-            return await self._listed(selection.manifest), 0
+            return await self._listed(order.stage, selection.manifest), 0
         wanted = selection.wanted
         async with session_scope(self.sessions) as session:
             found = await backfill_files.amount(
@@ -143,16 +146,26 @@ class Planning:
             files, size = files + len(sizes), size + sum(sizes)
         return Amount(files, size * selecting.BITS / self.settings.audio_bits_per_second, 1)
 
-    async def _listed(self, location: str) -> Amount:
+    async def _listed(self, stage: BackfillStage, location: str) -> Amount:
         files, seconds = 0, 0.0
         async with selecting.fetched(self.buckets, self.buckets.place(location)) as file:
             pages = manifests.pages(file)
+            rows = 0
             while page := await asyncio.to_thread(next, pages, None):
-                files += len(page)
-                seconds += sum(float(one.facts.get("duration", 0.0)) for one in page)
-        if not files:
+                rows += len(page)
+                lasting = await self._lasting(stage, page)
+                files, seconds = files + len(lasting), seconds + sum(lasting)
+        if not rows:
             raise ManifestInvalid("The manifest has no rows.")
         return Amount(files, seconds, 1)
+
+    async def _lasting(self, stage: BackfillStage, page: Sequence[Entry]) -> Sequence[float]:
+        """Seconds of each recording that would be done; a file that is here has its own length."""
+        if stage is BackfillStage.bring_in:
+            return [one.facts.get(manifests.SECONDS, 0.0) for one in page]
+        wanted = [one.file_id for one in page if one.file_id is not None]
+        async with session_scope(self.sessions) as session:
+            return list((await durations(session, wanted)).values())
 
 
 async def _left_out(session: AsyncSession, order: Order, used: InUse) -> int:

@@ -36,6 +36,7 @@ from db.guards import create_guard_engine
 from db.keywords.postgres import PostgresKeywordStore
 from db.models import Role, User
 from db.vectors.pgvector import PgVectorStore
+from tests.fixtures.api import SpeechHealth
 from tests.fixtures.http import served
 from tests.fixtures.world import furnish
 
@@ -139,7 +140,11 @@ def resolver() -> Resolve:
 
 
 @pytest.fixture
-def door(services: Services, recording: bytes) -> Iterator[Door]:
+def door(services: Services, recording: bytes, speech_health: SpeechHealth) -> Iterator[Door]:
+    # Without replicas that say which models they run no plan can be made: 503 would be right.
+    stats = {"model": "a", "embedding_model": "b"}
+    roles = ("transcriber", "speaker_segmenter", "aligner", "speaker_embedder")
+    speech_health.answer = {role: {"status": "up", "stats": stats} for role in roles}
     with opened(services, recording) as found:
         yield found
 

@@ -167,6 +167,34 @@ async def test_a_manifest_is_kept_and_counted(client, services, admin):
     assert (wrong.status_code, wrong.json()["error_type"]) == (422, "validation_error")
 
 
+async def listed(client, rows) -> str:
+    """Where a manifest with these rows lies."""
+    content = "\n".join(map(json.dumps, rows)).encode()
+    files = {"file": ("list.jsonl", content)}
+    kept = await data(await client.post(f"{BACKFILLS}/manifests", files=files), 201)
+    return str(kept["location"])
+
+
+async def test_a_plan_of_listed_files_counts_those_that_are_here(client, services, admin):
+    files = await transcribed(services, client, ["large-v2"] * 2)
+    rows = [{"file_id": str(one)} for one in (*files, files[0], uuid.uuid4())]
+    selection: dict[str, object] = {"everything": True, "file_ids": [str(one) for one in files]}
+    by_id = {"stage": "re-transcribe", "selection": selection}
+    expected = await data(await client.post(f"{BACKFILLS}/plan", json=by_id))
+    by_list = {"stage": "re-transcribe", "selection": {"manifest": await listed(client, rows)}}
+    found = await data(await client.post(f"{BACKFILLS}/plan", json=by_list))
+    assert (found["files"], found["audio_hours"]) == (2, expected["audio_hours"])
+    assert found["audio_hours"] > 0
+
+
+async def test_a_plan_beyond_the_calendar_is_a_plan(client, services, admin):
+    location = await listed(client, [{"source": "import/a.wav", "duration": 1e300}])
+    body = {"stage": "import", "selection": {"manifest": location}}
+    found = await data(await client.post(f"{BACKFILLS}/plan", json=body))
+    assert found["seconds"] > 1e290
+    assert found["finish_at"].startswith("2")
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -179,6 +207,21 @@ async def test_a_manifest_is_kept_and_counted(client, services, admin):
         {"stage": "re-align", "unknown": 1},
         {"stage": "import", "selection": {"prefix": "media/"}},
         {"stage": "import", "selection": {"prefix": "s3://elsewhere/x"}},
+        {"stage": "import", "selection": {"prefix": "import/\0"}},
+        {"stage": "import", "selection": {"prefix": "import/", "manifest": "import/list"}},
+        {"stage": "import", "selection": {"prefix": "import/", "languages": ["de"]}},
+        {"stage": "import", "selection": {"prefix": "import/", "everything": True}},
+        {"stage": "re-align", "selection": {"import_owner_id": str(uuid.UUID(int=1))}},
+        {"stage": "re-align", "selection": {"languages": ["de\0"]}},
+        {"stage": "re-align", "selection": {"created_from": "2030-01-31T00:00:00"}},
+        {
+            "stage": "re-align",
+            "selection": {
+                "created_from": "2030-01-31T00:00:00Z",
+                "created_to": "2030-01-31T00:00:00Z",
+            },
+        },
+        {"stage": "re-align", "limits": {"audio_seconds_per_minute": 1e-9}},
     ],
 )
 async def test_what_makes_no_sense_is_refused(client, admin, body):

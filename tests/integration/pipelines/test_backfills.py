@@ -66,7 +66,7 @@ class Lanes:
 
     def __init__(self, port) -> None:
         self._port = port
-        self.asked = set()
+        self.asked: set[Lane] = set()
 
     async def align(self, requests):
         self.asked |= {request.lane for request in requests}

@@ -87,6 +87,13 @@ def test_json_lines():
     assert found[1].facts == {"duration": 12.5}
 
 
+def test_what_pandas_calls_missing_is_missing():
+    found = read(parquet(source=["import/a", "import/b"], duration=[float("nan"), 2]))
+    assert [one.facts for one in found] == [{}, {"duration": 2.0}]
+    [one] = read(b'{"source": "import/c", "duration": NaN, "title": NaN}')
+    assert one.facts == {}
+
+
 def test_parquet_has_the_same_columns():
     found = read(parquet(file_id=[str(FILE)] * 2500, note=["x"] * 2500))
     assert len(found) == 2500
@@ -106,6 +113,15 @@ def test_parquet_has_the_same_columns():
         b"PAR1 and nothing else",
         parquet(title=["no file"]),
         b"\xff\xfe\x00",
+        b"PAR1" + b"\xff" * 200 + b"\x40\x00\x00\x00PAR1",
+        *(
+            b'{"source": "import/a.wav", "duration": %s}' % wrong
+            for wrong in (b'"abc"', b'"1:30"', b"[1]", b"-1", b"Infinity", b"9" * 400)
+        ),
+        b'{"source": "import/a.wav", "title": 5}',
+        b'{"source": "import/a.wav", "owner": ["ann"]}',
+        b'{"source": "import/a.wav", "title": "\\u0000"}',
+        b'{"source": "import/\\u0000.wav"}',
     ],
 )
 def test_what_is_no_manifest_is_said(data):

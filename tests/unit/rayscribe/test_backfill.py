@@ -1,9 +1,9 @@
 """What `rayscribe backfill` asks the API for, and what it shows."""
 
 from datetime import datetime
-from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from api.backfills.schemas import BackfillRequest, PlanOut
@@ -13,6 +13,7 @@ from rayscribe import backfill
 from rayscribe.__main__ import app
 from rayscribe.context import console
 
+OWNER = "7f9c3f0e-5d0f-4a3e-9c1b-2f6d0f8f3a11"
 OTHERS = {
     "everything": False,
     "edited": True,
@@ -32,13 +33,10 @@ def test_a_stage_that_there_is_not_is_refused():
     assert CliRunner().invoke(app, ["backfill", "plan", "re-everything"]).exit_code == 2
 
 
-@pytest.mark.parametrize("stage", list(BackfillStage))
+@pytest.mark.parametrize("stage", sorted({*BackfillStage} - {BackfillStage.bring_in}))
 def test_what_is_asked_for_is_what_the_api_takes(stage):
-    others: dict[str, Any] = {**OTHERS}
-    if stage is BackfillStage.bring_in:
-        others["prefix"] = "import/talks/"
     since = datetime(2030, 1, 31)  # noqa: DTZ001 - as typer reads it
-    selection = backfill._selection(None, None, None, ["de"], since, None, **others)
+    selection = backfill._selection(None, None, None, ["de"], since, None, **OTHERS)
     limits = backfill._limits(2.5, None, 600.0, 3)
     body = backfill._body(stage, BackfillEngine.online, selection, None, limits)
     order = BackfillRequest.model_validate(body).order()
@@ -47,6 +45,22 @@ def test_what_is_asked_for_is_what_the_api_takes(stage):
     assert order.selection.created_from.isoformat() == "2030-01-31T00:00:00+00:00"
     assert order.selection.edited
     assert (order.limits.audio_seconds, order.limits.actors) == (9000.0, 3)
+
+
+def test_an_import_is_what_the_api_takes():
+    others = {**OTHERS, "edited": False, "prefix": "import/talks/", "import_owner": OWNER}
+    selection = backfill._selection(None, [], None, None, None, None, **others)
+    assert selection == {"prefix": "import/talks/", "import_owner_id": OWNER}
+    body = backfill._body(BackfillStage.bring_in, BackfillEngine.inprocess, selection, "de", {})
+    assert BackfillRequest.model_validate(body).order().options == {"language": "de"}
+
+
+def test_zeros_are_sent_and_so_refused():
+    limits = backfill._limits(0.0, 0.0, 0.0, 0)
+    assert set(limits.values()) == {0}
+    for name, value in limits.items():
+        with pytest.raises(ValidationError, match=name):
+            BackfillRequest.model_validate({"stage": "re-align", "limits": {name: value}})
 
 
 def test_a_plan_is_shown():
