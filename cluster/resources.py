@@ -233,6 +233,11 @@ def fits_beside(settings: Settings, cpus: float, gpus: float, memory: float) -> 
     )
 
 
+def gpus_held(settings: Settings, gpus: float) -> float:
+    """GPUs that the smallest number of replicas holds of a cluster that has so many."""
+    return _asked(settings, gpus, "num_gpus")
+
+
 def _asked(settings: Settings, gpus: float, kind: str) -> float:
     """What the smallest number of replicas takes together."""
     return sum(

@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import psutil
@@ -11,6 +12,7 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from cluster.logs import configure
+from cluster.resources import gpus_held
 from cluster.settings import Settings
 from cluster.telemetry import catalogue
 from cluster.telemetry.catalogue import Origin
@@ -44,7 +46,7 @@ class Runner:
             parts,
             backfills=BackfillParts(
                 backfill,
-                RayDriver(backfill, models, batch_size),
+                RayDriver(backfill, models, batch_size, partial(gpus_held, settings)),
                 Buckets(settings.objects, parts.objects, backfill.import_buckets),
             ),
         )

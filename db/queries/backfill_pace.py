@@ -99,30 +99,23 @@ async def busy_per_audio_second(
 ) -> Mapping[str, float]:
     """How long models of each stage are busy with a second of audio, by the ledger of use."""
     latest = (
-        select(UsageEntry.task_id)
+        select(UsageEntry.task_id, UsageEntry.stage, UsageEntry.amount)
         .where(
-            UsageEntry.measure == UsageMeasure.audio_seconds,
+            UsageEntry.measure == UsageMeasure.model_seconds,
+            UsageEntry.stage.in_(stages),
             UsageEntry.created_at > func.now() - LATELY,
         )
         .order_by(UsageEntry.created_at.desc())
-        .limit(LATEST)
+        .limit(LATEST * len(stages))
         .subquery()
+        .c
     )
-    of_these = UsageEntry.task_id.in_(select(latest.c.task_id))
-    audio = await session.scalar(
-        select(func.sum(UsageEntry.amount)).where(
-            of_these, UsageEntry.measure == UsageMeasure.audio_seconds
-        )
-    )
-    if not audio:
-        return {}
+    # The task's own length: not every kind of task has audio in the ledger.
+    ratio = func.sum(latest.amount) / func.sum(Task.audio_seconds)
     rows = await session.execute(
-        select(UsageEntry.stage, func.sum(UsageEntry.amount))
-        .where(
-            of_these,
-            UsageEntry.measure == UsageMeasure.model_seconds,
-            UsageEntry.stage.in_(stages),
-        )
-        .group_by(UsageEntry.stage)
+        select(latest.stage, ratio)
+        .join(Task, Task.id == latest.task_id)
+        .group_by(latest.stage)
+        .having(func.sum(Task.audio_seconds) > 0)
     )
-    return {stage: float(seconds) / float(audio) for stage, seconds in rows}
+    return {stage: float(seconds) for stage, seconds in rows}

@@ -6,6 +6,7 @@ import tempfile
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, BinaryIO
 
 from sqlalchemy import func
@@ -18,7 +19,7 @@ from db.queries import backfills, users
 from pipelines import intake
 from pipelines.backfills.orders import Selection
 from pipelines.backfills.sources import Buckets, SourceRefused
-from pipelines.backfills.taking import TAKEN_IN, BringIn, Taking
+from pipelines.backfills.taking import MINUTE, TAKEN_IN, BringIn, Taking
 from pipelines.errors import FileExists
 from pipelines.intake import Arrival
 from pipelines.job import RunnerParts
@@ -143,7 +144,12 @@ class Importing:
             raise FileExists(item.media_file_id)
         limits = self.parts.downloads.queue
         seconds = header.duration or 0.0
-        backfill.begun_audio_seconds += seconds - item.audio_seconds
+        unexpected = seconds - item.audio_seconds
+        backfill.begun_audio_seconds += unexpected
+        if backfill.audio_seconds_per_minute and backfill.next_begin_at is not None:
+            # How long a recording is may only be known now: the rate holds for what it is.
+            pause = unexpected / backfill.audio_seconds_per_minute * MINUTE
+            backfill.next_begin_at += timedelta(seconds=pause)
         file, task = await intake.record(session, arrival, header, limits, backfill.id)
         item.media_file_id, item.task_id, item.audio_seconds = file.id, task.id, seconds
         # Whose it is and what it is called, the file knows, and forgets when it is told to.

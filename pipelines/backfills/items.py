@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from sqlalchemy import func
+from sqlalchemy import ColumnElement, func
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from db.models import Backfill, BackfillStop, ItemState, Task, TaskKind, TaskState
+from db.models import Backfill, BackfillItem, BackfillStop, ItemState, Task, TaskKind, TaskState
 from db.queries import backfills
 from pipelines import usage
 
@@ -29,7 +29,7 @@ async def _settle(session: AsyncSession, task: Task) -> None:
     backfill = await session.get_one(Backfill, task.backfill_id)
     values: dict[str, Any] = {
         "audio_seconds": task.audio_seconds,
-        "model_seconds": sum(usage.current().busy.by_stage.values()),
+        "model_seconds": _model_seconds(task),
         "attempts": task.attempt,
         "ended_at": func.now(),
         "fingerprint": backfill.fingerprint,
@@ -49,6 +49,13 @@ async def _settle(session: AsyncSession, task: Task) -> None:
     await backfills.settle(session, task.id, values)
 
 
+def _model_seconds(task: Task) -> ColumnElement[float]:
+    """With those of all attempts, and of the tasks that an item had before."""
+    # A failed attempt is on the task's row by now; one that ends well is still in the account.
+    used = task.busy_seconds if task.state is TaskState.failed else usage.carried(task)
+    return BackfillItem.model_seconds + sum(used.values())
+
+
 async def _stop(session: AsyncSession, task: Task) -> None:
     """No file can be done: this one waits for a new task, and the backfill says why it stopped."""
     values = {
@@ -56,6 +63,7 @@ async def _stop(session: AsyncSession, task: Task) -> None:
         "error_type": task.error_type,
         "error_message": task.error_message,
         "attempts": task.attempt,
+        "model_seconds": _model_seconds(task),
     }
     if task.backfill_id and await backfills.settle(session, task.id, values):
         await stop(

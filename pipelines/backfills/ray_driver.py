@@ -5,6 +5,7 @@ out and starts anew there, so that a runner's loop keeps its leases. Everything 
 PostgreSQL: whatever dies here is begun anew, and finds what is done.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import ray
@@ -21,12 +22,26 @@ IN_FLIGHT = 2
 
 
 class RayDriver:
-    """The Driver port over Ray Data."""
+    """The Driver port over Ray Data.
 
-    def __init__(self, settings: BackfillSettings, models: Models, batch_size: int) -> None:
+    Args:
+        settings: of backfills.
+        models: what actors with models of their own load.
+        batch_size: of these models.
+        held: GPUs that replicas hold of a cluster that has so many, however few there are.
+    """
+
+    def __init__(
+        self,
+        settings: BackfillSettings,
+        models: Models,
+        batch_size: int,
+        held: Callable[[float], float],
+    ) -> None:
         self._settings = settings
         self._models = models
         self._batch_size = batch_size
+        self._held = held
 
     async def drive(self, drive: Drive, chunks: list[Chunk]) -> Outcome:
         """Work through all chunks in an actor of its own.
@@ -34,6 +49,9 @@ class RayDriver:
         Raises:
             DriverDied: it went away, or its actors could not be started.
         """
+        has = cluster_gpus()
+        if problem := no_room(gpus_of(drive, self._settings, has), has, self._held(has)):
+            return Outcome(halt=Halt.fatal, message=f"processing_error: {problem}")
         # It waits for others all the time, and takes no CPU from them.
         conductor: Any = ray.remote(Conductor).options(num_cpus=0, max_restarts=0).remote()
         try:
@@ -101,12 +119,27 @@ def planned(
         batch_format="numpy",
         compute=pool,
         num_cpus=settings.num_cpus,
-        num_gpus=gpus_of(drive, settings) or None,
+        num_gpus=gpus_of(drive, settings, cluster_gpus()) or None,
     )
 
 
-def gpus_of(drive: Drive, settings: BackfillSettings) -> float:
-    """The share of a GPU that an actor takes: none where models answer elsewhere."""
+def cluster_gpus() -> float:
+    """GPUs of all nodes."""
     resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    has_gpu = resources.get("GPU", 0.0) > 0
-    return settings.num_gpus if has_gpu and drive.engine is BackfillEngine.inprocess else 0.0
+    return float(resources.get("GPU", 0.0))
+
+
+def gpus_of(drive: Drive, settings: BackfillSettings, has: float) -> float:
+    """The share of a GPU that an actor takes: none where models answer elsewhere, or have none."""
+    return settings.num_gpus if has > 0 and drive.engine is BackfillEngine.inprocess else 0.0
+
+
+def no_room(share: float, has: float, held: float) -> str | None:
+    """Why no actor would ever start; None: one finds room, now or when others are done."""
+    if share <= has - held + 1e-6:
+        return None
+    return (
+        f"A backfill's own models ask for {share:g} of a GPU, and beside the replicas' "
+        f"{held:g} of {has:g} that is not left: use the engine `online`, or lower "
+        "RAYSCRIBE_BACKFILL_NUM_GPUS or the replicas' RAYSCRIBE_REPLICAS_…_GPUS."
+    )

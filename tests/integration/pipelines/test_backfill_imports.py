@@ -126,6 +126,31 @@ async def test_a_manifest_says_whose_they_are_and_what_they_are_called(
     ]
 
 
+async def test_a_rate_holds_for_recordings_whose_length_nobody_knew(
+    sessions, objects, parts, object_settings, admin, talks
+):
+    for path in talks[:3]:
+        await objects.put(f"import/{path.name}", path.read_bytes())
+    manifest = f"{MANIFESTS}list"
+    rows = [{"source": f"import/{path.name}"} for path in talks[:3]]
+    await objects.put(manifest, "\n".join(map(json.dumps, rows)).encode())
+    driving, _ = with_backfills(parts, object_settings)
+    backfill_id, task_id = await ask(
+        sessions,
+        BackfillStage.bring_in,
+        asked_by=admin,
+        selection=Selection(manifest=manifest),
+        limits=Limits(audio_seconds_per_minute=30.0),
+    )
+    async with running(driving):
+        await finished(sessions, task_id)
+    items = await items_of(sessions, backfill_id)
+    begun = sorted(item.begun_at for item in items)
+    # Two may be begun before the first is decoded; the third waits for the length of both.
+    least = 2 * min(item.audio_seconds for item in items)
+    assert (begun[2] - begun[0]).total_seconds() >= least
+
+
 async def test_a_list_that_cannot_be_read_stops_it_before_anything_is_done(
     sessions, objects, parts, object_settings, admin
 ):

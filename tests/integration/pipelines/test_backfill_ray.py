@@ -90,7 +90,7 @@ async def test_every_file_is_done_once_though_an_actor_is_killed(
         settings=RunnerSettings(heartbeat_seconds=0.5, poll_seconds=0.5),
         backfills=BackfillParts(
             BACKFILL,
-            RayDriver(BACKFILL, models, parts.batch_size),
+            RayDriver(BACKFILL, models, parts.batch_size, lambda gpus: 0.0),
             Buckets(object_settings, objects, ""),
         ),
     )

@@ -24,10 +24,13 @@ from db.models import (
     TaskState,
     Transcript,
     TranscriptEdit,
+    UsageEntry,
+    UsageMeasure,
 )
+from db.queries import backfill_pace, backfills
 from db.queries.edits import EditAction
 from pipelines import queue
-from pipelines.backfills import requests
+from pipelines.backfills import items, requests
 from pipelines.backfills.orders import Limits, Selection
 from serving.errors import ModelUnavailable
 from tests.fixtures.backfills import (
@@ -262,6 +265,39 @@ async def test_a_rate_is_kept(sessions, objects, parts, object_settings, admin, 
     # Two seconds of audio take one of this budget.
     assert len(begun) == 3
     assert all(pause >= 1.0 for pause in pauses)
+
+
+async def test_model_seconds_are_those_of_all_attempts(
+    sessions, objects, parts, object_settings, admin, owner, talks
+):
+    await library(sessions, objects, talks[:1], owner)
+    driving, _ = with_backfills(parts, object_settings)
+    backfill_id, task_id = await ask(sessions, BackfillStage.retranscribe, asked_by=admin)
+    async with running(driving):
+        await finished(sessions, task_id)
+    [before] = await items_of(sessions, backfill_id)
+    async with session_scope(sessions) as session:
+        pace = await backfill_pace.busy_per_audio_second(session, {"transcribe", "align", "embed"})
+        [task] = await tasks_of(sessions, backfill_id)
+        ledger = await session.scalar(
+            select(func.sum(UsageEntry.amount)).where(
+                UsageEntry.task_id == task.id, UsageEntry.measure == UsageMeasure.model_seconds
+            )
+        )
+        # As if it had failed in its third attempt, whose rows say what the first two used.
+        item = await backfills.item(session, backfill_id, before.number, lock=True)
+        item.state = ItemState.waiting
+        await session.flush()
+        session.add(task)
+        task.state, task.error_type = TaskState.failed, "audio_unreadable"
+        task.busy_seconds = {"transcribe": 3.0, "align": 1.0}
+        await items.follow(session, task)
+    [after] = await items_of(sessions, backfill_id)
+    assert before.model_seconds == pytest.approx(ledger)
+    assert after.model_seconds == pytest.approx(before.model_seconds + 4.0)
+    # Of stages that it has; the ledger has no audio of what only makes embeddings.
+    assert set(pace) == {"transcribe", "align"}
+    assert all(seconds > 0 for seconds in pace.values())
 
 
 async def test_it_holds_back_while_somebody_waits(
