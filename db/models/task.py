@@ -139,6 +139,7 @@ class Task(Keyed, Updated, Base):
         Index(
             "ix_task_backfill",
             "backfill_id",
+            "kind",
             "created_at",
             postgresql_where=text("backfill_id IS NOT NULL"),
         ),

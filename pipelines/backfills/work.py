@@ -1,6 +1,7 @@
 """One attempt at driving a backfill: says what is to be done, has it done, tells how far it is."""
 
 import asyncio
+import time
 import uuid
 from collections.abc import Coroutine
 from dataclasses import asdict, dataclass
@@ -32,6 +33,9 @@ SHARE = {SELECT: 0.01, WORK: 0.99}
 """Each stage's share of the progress."""
 COUNT_SECONDS = 3.0
 """How often it is counted how many items are over."""
+PAUSE_PER_COUNT = 20.0
+"""Seconds between two counts for each second that one takes: with millions of items they are
+rarer, and the database has something else to do."""
 MAX_CHUNKS = 10_000
 """References that are handed out at most: with more items, each is of more of them."""
 RESTART_SECONDS = 2.0
@@ -175,10 +179,13 @@ class Backfilling:
         """
         work = asyncio.create_task(driving)
         before, forgiven = await self._waiting(backfill_id), False
+        pause = COUNT_SECONDS
         try:
             while not work.done():
-                await asyncio.wait([work], timeout=COUNT_SECONDS)
+                await asyncio.wait([work], timeout=pause)
+                began = time.monotonic()
                 waiting = await self._count(backfill_id, meter)
+                pause = max(COUNT_SECONDS, PAUSE_PER_COUNT * (time.monotonic() - began))
                 if waiting is not None and waiting < before and not forgiven:
                     await self._forgive()
                     forgiven = True

@@ -149,7 +149,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_task_backfill",
         "task",
-        ["backfill_id", "created_at"],
+        ["backfill_id", "kind", "created_at"],
         postgresql_where=sa.text("backfill_id IS NOT NULL"),
     )
     _create_item()
