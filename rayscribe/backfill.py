@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 
 from db.models import BackfillEngine, BackfillStage
+from rayscribe import screen
 from rayscribe.api_client import ApiClient, ApiFailure
 from rayscribe.context import DataDir, Exit, complain, console
 from rayscribe.transcribe import connect
@@ -181,12 +182,11 @@ def cancel(
 
 @app.command("list")
 def list_all(url: Url = None, token: Token = None, data_dir: DataDir = None) -> None:
-    """All there were, newest first."""
+    """The latest 100, newest first."""
     with signed_in(url, token, data_dir) as client:
-        table = Table("id", "stage", "state", "done", "failed", "skipped", "waiting", box=None)
+        table = screen.table("id", "stage", "state", "files")
         for one in client.read(BACKFILLS, page_size=100)["items"]:
-            counts = [str(one["items"][name]) for name in ("done", "failed", "skipped", "waiting")]
-            table.add_row(one["id"], one["stage"], _state(one), *counts)
+            table.add_row(one["id"], one["stage"], _state(one), _counted(one))
         console.print(table)
 
 
@@ -334,6 +334,11 @@ def _counted(found: Mapping[str, Any]) -> str:
     return f"{over} of {sum(items.values())}"
 
 
+def _option(cut_by: str) -> str:
+    """`audio_hours` is `--max-hours`, `model_seconds` is `--max-model-seconds`."""
+    return cut_by.removeprefix("audio_").replace("_", "-")
+
+
 def _state(found: Mapping[str, Any]) -> str:
     return f"{found['state']} ({found['stopped']})" if found["stopped"] else found["state"]
 
@@ -343,7 +348,7 @@ def _show_plan(found: Mapping[str, Any]) -> None:
     table.add_row("files", f"{found['files']} of {found['owners']} users")
     if found["left_out"]:
         table.add_row("left out", f"{found['left_out']} that people worked on (--edited)")
-    table.add_row("audio", f"{found['audio_hours']:.2f} h")
+    table.add_row("audio", screen.duration(found["audio_hours"] * screen.HOUR))
     if found["windows"]:
         table.add_row("windows", f"{found['windows']}")
     for stage, seconds in found["model_seconds"].items():
@@ -351,9 +356,10 @@ def _show_plan(found: Mapping[str, Any]) -> None:
     table.add_row("cost", f"{found['cost']:.2f} {found['currency']}")
     basis = "measured here" if found["measured"] else "assumed: nothing was measured yet"
     table.add_row("speed", f"{found['rtfx']:.1f} x real time ({basis})")
-    table.add_row("takes", f"{found['seconds'] / 3600:.2f} h, until {found['finish_at']}")
+    until = datetime.fromisoformat(found["finish_at"]).astimezone()
+    table.add_row("takes", f"{screen.duration(found['seconds'])}, until {until:%Y-%m-%d %H:%M}")
     if found["cut_by"]:
-        table.add_row("ends early", f"by --max-{found['cut_by'].replace('audio_', '')}")
+        table.add_row("ends early", f"by --max-{_option(found['cut_by'])}")
     console.print(table, highlight=False)
 
 
@@ -362,7 +368,7 @@ def _show_report(found: Mapping[str, Any]) -> None:
     table = Table(box=None, show_header=False)
     table.add_row("state", _state(backfill))
     table.add_row("files", _counted(backfill))
-    table.add_row("audio done", f"{backfill['audio_hours']:.2f} h")
+    table.add_row("audio done", screen.duration(backfill["audio_hours"] * screen.HOUR))
     table.add_row("took", f"{found['seconds']:.0f} s; models {backfill['model_seconds']:.0f} s")
     if found["rtfx"] is not None:
         table.add_row("RTFx", f"{found['rtfx']:.1f}")

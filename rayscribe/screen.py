@@ -21,11 +21,25 @@ SHOWN_FAILURES = 4
 MESSAGE = 80
 """Characters of an error's text."""
 GIB = 1024**3
+MINUTE, HOUR = 60.0, 3600.0
+OF_IDS = frozenset({"task", "failed", "id"})
+"""Columns with ids."""
+ID_WIDTH = 36
 
 
 def table(*columns: str) -> Table:
-    """A table of the screen."""
-    return Table(*columns, box=None, header_style="bold")
+    """A table of the screen; ids stay whole, since other commands are given them."""
+    made = Table(box=None, header_style="bold")
+    for column in columns:
+        made.add_column(column, min_width=ID_WIDTH if column in OF_IDS else None, overflow="fold")
+    return made
+
+
+def duration(seconds: float) -> str:
+    """In hours, or below one in what is easier to read."""
+    if seconds >= HOUR:
+        return f"{seconds / HOUR:.2f} h"
+    return f"{seconds / MINUTE:.1f} min" if seconds >= MINUTE else f"{seconds:.0f} s"
 
 
 def trouble(message: str) -> RenderableType:
@@ -62,12 +76,12 @@ def speed(samples: Samples) -> Table:
     for stage in sorted({*audio, *busy}):
         rate = f"{audio[stage] / seconds[stage]:.1f}" if seconds.get(stage) else ""
         used = f"{busy[stage]:.2f}" if stage in busy else ""
-        shown.add_row(stage, _hours(audio[stage]) if stage in audio else "", rate, used)
+        shown.add_row(stage, duration(audio[stage]) if stage in audio else "", rate, used)
     published = samples.by(catalogue.PUBLISHED_AUDIO, "deployment")
     took = samples.by(catalogue.PUBLISHED_SECONDS, "deployment")
     if sum(took.values()):
         rate = f"{sum(published.values()) / sum(took.values()):.1f}"
-        shown.add_row("end to end", _hours(sum(published.values())), rate, "")
+        shown.add_row("end to end", duration(sum(published.values())), rate, "")
     return shown
 
 
@@ -84,7 +98,7 @@ async def work(database_url: str) -> list[RenderableType]:
     queue = table("lane", "audio that waits", "p50", "p95", "p99", "longest", "overdue")
     for lane, load in lanes.items():
         ages = [_span(age) for age in load.waiting_age_seconds.values()]
-        waiting = _hours(load.waiting_audio_seconds)
+        waiting = duration(load.waiting_audio_seconds)
         oldest = _span(load.waiting_oldest_seconds)
         queue.add_row(lane.value, waiting, *ages, oldest, str(load.overdue or ""))
     shown: list[RenderableType] = [queue]
@@ -121,10 +135,6 @@ def _failures(tasks: Iterable[Task]) -> Table:
         ago = _since(task.finished_at)
         shown.add_row(str(task.id), ago, task.kind.value, task.error_type or "", message)
     return shown
-
-
-def _hours(seconds: float) -> str:
-    return f"{seconds / 3600:.2f} h"
 
 
 def _span(seconds: float) -> str:

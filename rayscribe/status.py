@@ -11,7 +11,6 @@ import psutil
 import typer
 from rich.console import Group, RenderableType
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -35,59 +34,58 @@ def status(data_dir: DataDir = None, watch: Watch = None) -> None:
     """Show parts, deployments, queue, tasks and errors; exit status 1 when it does not run."""
     settings = settings_with(RAYSCRIBE_DATA_DIR=data_dir)
     installation = Installation(settings.paths.data_dir.resolve())
-    supervisor = holder(installation.data_dir)
-    if supervisor is None and settings.ray.address is None:
+    if holder(installation.data_dir) is None and settings.ray.address is None:
         complain(f"not running on {installation.data_dir}: start it with `rayscribe up`")
         raise typer.Exit(Exit.failed)
-    shown, healthy = _look(settings, installation, supervisor)
     if watch is None:
+        shown, healthy = _look(settings, installation)
         console.print(shown)
     else:
-        healthy = _watch(settings, installation, supervisor, watch)
+        healthy = _watch(settings, installation, watch)
     if not healthy:
         raise typer.Exit(Exit.failed)
 
 
-def _watch(
-    settings: Settings,
-    installation: Installation,
-    supervisor: psutil.Process | None,
-    seconds: float,
-) -> bool:
+def _watch(settings: Settings, installation: Installation, seconds: float) -> bool:
     """The screen, again and again until Ctrl-C."""
     healthy = False
     with Live(console=console, auto_refresh=False, screen=True) as live:
         try:
             while True:
-                shown, healthy = _look(settings, installation, supervisor)
+                shown, healthy = _look(settings, installation)
                 live.update(shown, refresh=True)
                 time.sleep(seconds)
         except KeyboardInterrupt:
             return healthy
 
 
-def _look(
-    settings: Settings, installation: Installation, supervisor: psutil.Process | None
-) -> tuple[RenderableType, bool]:
+def _look(settings: Settings, installation: Installation) -> tuple[RenderableType, bool]:
     """The screen as it is now, and whether all runs."""
-    parts = [_parts(installation, supervisor)] if supervisor else []
+    parts, alive = _parts(settings, installation)
     deployments, healthy = _deployments(settings, installation)
     work, answered = _work(settings, installation)
     blocks: list[RenderableType] = []
     for block in (*parts, *deployments, *work):
         blocks += [block, Text()]
-    return Group(*blocks), healthy and answered
+    return Group(*blocks), alive and healthy and answered
 
 
-def _parts(installation: Installation, supervisor: psutil.Process) -> Table:
+def _parts(settings: Settings, installation: Installation) -> tuple[list[RenderableType], bool]:
+    """Processes that were started here, if any were, and whether all live."""
+    supervisor = holder(installation.data_dir)
+    if supervisor is None:
+        # Of a cluster elsewhere nothing runs here; it has gone where something did.
+        return [], settings.ray.address is not None
     table = screen.table("part", "pid", "up for", "address")
     addresses = installation.addresses()
     table.add_row("supervisor", str(supervisor.pid), _age(supervisor), addresses.get("api", ""))
+    alive = True
     for part, record in load_records(installation.records).items():
         process = record.process()
+        alive = alive and process is not None
         age = _age(process) if process else "[red]dead[/]"
         table.add_row(part, str(record.pid), age, addresses.get(part, ""))
-    return table
+    return [table], alive
 
 
 def _age(process: psutil.Process) -> str:

@@ -28,7 +28,6 @@ from rayscribe.context import (
 Changes = Annotated[
     list[str] | None, typer.Argument(help="Settings as in docs/operations.md: NAME=VALUE …")
 ]
-NO_SURGE = "RAYSCRIBE_SCALING_SURGE_PERCENT"
 Restart = Annotated[bool, typer.Option("--restart", help="Replace replicas also without a change.")]
 
 
@@ -52,12 +51,12 @@ def update(changes: Changes = None, *, restart: Restart = False, data_dir: DataD
         if dashboard is None:
             raise EmbeddedError("Ray has not been started yet: wait for `rayscribe up`")
         settings = _settings(installation, wanted)
-        if not _has_room(settings):
+        in_place = not _has_room(settings)
+        if in_place:
             console.print("no room for old and new replicas at a time: the old ones stop first")
-            wanted[NO_SURGE] = "0"
         again = {ROLLED_AT: f"{time.time():.0f}"} if restart else {}
         rolling = RollingUpdate(installation, dashboard, _Steps())
-        seconds = rolling.run({**wanted, **again}, settings.scaling)
+        seconds = rolling.run({**wanted, **again}, settings.scaling, in_place=in_place)
     console.print(f"updated in {seconds:.0f} s", highlight=False)
 
 

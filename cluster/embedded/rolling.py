@@ -26,6 +26,9 @@ SILENT_SECONDS = 2 * ROLL_SECONDS
 """Runners that were told to wait claim again after this, should nobody be left who tells them."""
 ROLLED_AT = "RAYSCRIBE_ROLLED_AT"
 """A variable that nobody reads: another value of it is a change, so everything is replaced."""
+SURGE = "RAYSCRIBE_SCALING_SURGE_PERCENT"
+SURGE_OTHERWISE = "RAYSCRIBE_SURGE_OTHERWISE"
+"""A variable that nobody reads: what was set as surge where this update has room for none."""
 RUNNER = "Runner"
 
 Progress = Callable[[str], None]
@@ -62,14 +65,34 @@ def changes_in(config: Config) -> dict[str, str]:
     found: dict[str, str] = {}
     for application in config["applications"]:
         found |= application.get("runtime_env", {}).get("env_vars", {})
+    if (otherwise := found.pop(SURGE_OTHERWISE, None)) is not None:
+        # That nothing had room beside the old ones was so then.
+        del found[SURGE]
+        found |= {SURGE: otherwise} if otherwise else {}
     return found
 
 
-def changed(config: Config, changes: Mapping[str, str], scaling: ScalingSettings) -> Config:
-    """The configuration with further settings changed; `scaling`: as they are then."""
+def changed(
+    config: Config,
+    changes: Mapping[str, str],
+    scaling: ScalingSettings,
+    *,
+    in_place: bool = False,
+) -> Config:
+    """The configuration with further settings changed.
+
+    Args:
+        config: that holds now.
+        changes: by variable.
+        scaling: as they are then.
+        in_place: old replicas stop before new ones start, this time.
+    """
+    variables = {**changes_in(config), **changes}
+    if in_place:
+        variables |= {SURGE_OTHERWISE: variables.get(SURGE, ""), SURGE: "0"}
 
     def change(application: Config) -> Config:
-        made = {**application, "runtime_env": {"env_vars": {**changes_in(config), **changes}}}
+        made = {**application, "runtime_env": {"env_vars": variables}}
         if "autoscaling_policy" in application:
             made["autoscaling_policy"] = application_policy(scaling)
         return made
@@ -97,8 +120,13 @@ class RollingUpdate:
     dashboard: Dashboard
     progress: Progress
 
-    def run(self, changes: Mapping[str, str], scaling: ScalingSettings) -> float:
+    def run(self, changes: Mapping[str, str], scaling: ScalingSettings, *, in_place: bool) -> float:
         """Make it, and return the seconds it took; where it cannot be, all is as it was.
+
+        Args:
+            changes: by variable.
+            scaling: as they are then.
+            in_place: there is no room for new replicas beside the old ones.
 
         Raises:
             EmbeddedError: why not.
@@ -106,7 +134,7 @@ class RollingUpdate:
         before = self.installation.serve()
         if not before:
             raise EmbeddedError("it has not been deployed yet: wait for `rayscribe up`")
-        after = changed(before, changes, scaling)
+        after = changed(before, changes, scaling, in_place=in_place)
         started = time.monotonic()
         try:
             self._roll(before, after, waiting=changes_models(changes))

@@ -30,8 +30,10 @@ NAMES = (
 
 
 def main() -> None:
-    """Run the named benches, or all."""
-    chosen = [name for name in sys.argv[1:2] if name in NAMES] or list(NAMES)
+    """Run the named bench, or all."""
+    chosen = sys.argv[1:2] or NAMES
+    if unknown := set(chosen) - set(NAMES):
+        sys.exit(f"no bench {', '.join(unknown)}: it is one of {', '.join(NAMES)}")
     for name in chosen:
         print(f"\n## {name}\n", flush=True)
         import_module(f"tests.bench.{name}").main(sys.argv[2:])

@@ -6,6 +6,7 @@ import pytest
 
 from cluster.embedded.errors import EmbeddedError
 from cluster.embedded.rolling import (
+    SURGE,
     changed,
     changes_in,
     changes_models,
@@ -36,6 +37,15 @@ def test_earlier_changes_hold(config: dict):
     twice = changed(once, {"RAYSCRIBE_BEAM_SIZE": "2", "BATCH_SIZE": "8"}, ScalingSettings())
     assert changes_in(twice) == {"RAYSCRIBE_BEAM_SIZE": "2", "BATCH_SIZE": "8"}
     assert changes_in(config) == {}
+
+
+@pytest.mark.parametrize("own", [{}, {SURGE: "50"}], ids=["default", "the operator's"])
+def test_without_room_there_is_no_surge_this_time_only(config: dict, own: dict[str, str]):
+    once = changed(config, own, ScalingSettings(), in_place=True)
+    assert [one[SURGE] for one in environments(once)] == ["0"] * len(config["applications"])
+    assert changes_in(once) == own
+    twice = changed(once, {"BATCH_SIZE": "8"}, ScalingSettings())
+    assert environments(twice)[0] == {**own, "BATCH_SIZE": "8"}
 
 
 def test_goals_of_autoscaling_change_with_it(config: dict):

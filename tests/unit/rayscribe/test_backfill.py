@@ -1,15 +1,18 @@
 """What `rayscribe backfill` asks the API for, and what it shows."""
 
+import io
+import re
 from datetime import datetime
 
 import pytest
 from pydantic import ValidationError
+from rich.console import Console
 from typer.testing import CliRunner
 
 from api.backfills.schemas import BackfillRequest, PlanOut
 from api.schemas import example
 from db.models import BackfillEngine, BackfillStage
-from rayscribe import backfill
+from rayscribe import backfill, screen
 from rayscribe.__main__ import app
 from rayscribe.context import console
 
@@ -63,9 +66,25 @@ def test_zeros_are_sent_and_so_refused():
             BackfillRequest.model_validate({"stage": "re-align", "limits": {name: value}})
 
 
-def test_a_plan_is_shown():
+@pytest.mark.parametrize(
+    ("cut_by", "option"),
+    [("audio_hours", "--max-hours"), ("model_seconds", "--max-model-seconds")],
+)
+def test_a_plan_is_shown(cut_by: str, option: str):
+    plan = {**example(PlanOut), "cut_by": cut_by, "seconds": 90.0}
     with console.capture() as shown:
-        backfill._show_plan({**example(PlanOut), "cut_by": "audio_hours"})
+        backfill._show_plan(plan)
     said = shown.get()
-    for words in ("1200 of 14 users", "830.50 h", "14.20 EUR", "measured here", "--max-hours"):
+    for words in ("1200 of 14 users", "830.50 h", "14.20 EUR", "measured here", "1.5 min", option):
         assert words in said
+    # No moment is known to the microsecond.
+    assert re.search(r"until \d{4}-\d\d-\d\d \d\d:\d\d *$", said, re.MULTILINE)
+
+
+@pytest.mark.parametrize("column", sorted(screen.OF_IDS))
+def test_ids_stay_whole_on_a_narrow_terminal(column: str):
+    shown = screen.table(column, "what", "why")
+    shown.add_row(OWNER, "many words " * 8, "more words " * 8)
+    said = io.StringIO()
+    Console(width=80, file=said).print(shown)
+    assert OWNER in said.getvalue()
