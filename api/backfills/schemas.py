@@ -7,20 +7,18 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from api.languages import AUTO, LANGUAGES
 from api.periods import AwareMoment
 from api.schemas import EXAMPLE_ID, EXAMPLE_MOMENT, documented
+from api.speech_options import SpeechOptions
 from api.text import key
 from db.models import BackfillEngine, BackfillStage, BackfillStop, ItemState, TaskState
 from pipelines.backfills.orders import RECOMPUTED, Limits, Order, Selection
 from pipelines.backfills.reporting import Standing
-from serving.errors import LanguageUnsupported
 
 HOUR = 3600.0
 MOST_NAMED = 1000
 """Owners or files that a request names; a manifest names any number."""
 
-Speakers = Annotated[int, Field(ge=1, le=1000)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Rate = Annotated[float, Field(ge=1, allow_inf_nan=False)]
 Location = Annotated[str, Field(min_length=1, max_length=1024), key]
@@ -71,19 +69,8 @@ class Selected(BaseModel):
         return frozenset(self.model_dump(exclude_defaults=True))
 
 
-class SpokenOptions(BaseModel):
+class SpokenOptions(SpeechOptions, extra="forbid"):
     """How transcriptions of it are made; what is left out stays as in each file's last one."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid")
-
-    language: Annotated[str, Field(max_length=10)] | None = None
-    """`auto`, or one of Whisper's language codes."""
-    min_speakers: Speakers | None = None
-    """Fewest speakers."""
-    max_speakers: Speakers | None = None
-    """Most speakers."""
-    num_speakers: Speakers | None = None
-    """Exactly so many."""
 
     def stored(self) -> dict[str, Any]:
         """What was asked for.
@@ -91,8 +78,7 @@ class SpokenOptions(BaseModel):
         Raises:
             LanguageUnsupported: Whisper does not know the language.
         """
-        if self.language not in {None, AUTO, *LANGUAGES}:
-            raise LanguageUnsupported(f"Whisper does not know the language {self.language!r}.")
+        self.require_known_language()
         return self.model_dump(exclude_none=True)
 
 

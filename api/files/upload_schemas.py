@@ -7,51 +7,15 @@ from typing import Annotated, Any, Literal, Self
 
 from fastapi import Form
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
-from api.languages import AUTO, LANGUAGES
 from api.schemas import EXAMPLE_ID, EXAMPLE_MOMENT, documented
+from api.speech_options import LanguageCode, Speakers, SpeechOptions
 from db.models import UploadState
 from pipelines.rerun import ReprocessStage
-from serving.errors import LanguageUnsupported
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$", description="Lower-case hexadecimal")]
-Speakers = Annotated[int, Field(ge=1, le=1000)]
-LanguageCode = Annotated[
-    str, Field(max_length=10, description="`auto`, or one of Whisper's language codes")
-]
 SpeechTask = Literal["transcribe", "translate"]
-
-
-class SpeechOptions(BaseModel):
-    """What can be asked of any transcription."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
-
-    language: LanguageCode | None = None
-    """`auto`, or one of Whisper's language codes."""
-    min_speakers: Speakers | None = None
-    """Fewest speakers."""
-    max_speakers: Speakers | None = None
-    """Most speakers."""
-    num_speakers: Speakers | None = None
-    """Exactly so many; wins over the bounds."""
-
-    @model_validator(mode="after")
-    def speakers_in_order(self) -> Self:
-        """Refuse bounds that no recording can meet."""
-        low, high = self.min_speakers, self.max_speakers
-        if low is not None and high is not None and low > high:
-            raise ValueError(f"min_speakers ({low}) exceeds max_speakers ({high})")
-        return self
-
-    def require_known_language(self) -> None:
-        """Raise LanguageUnsupported where Whisper does not know the language."""
-        if self.language not in {None, AUTO, *LANGUAGES}:
-            known = " ".join(sorted(LANGUAGES))
-            raise LanguageUnsupported(
-                f"Whisper does not know the language {self.language!r}. Use auto or one of: {known}"
-            )
 
 
 class TranscriptionOptions(SpeechOptions):
@@ -95,7 +59,7 @@ class ReprocessRequest(SpeechOptions):
         list[ReprocessStage],
         Field(description="To be computed anew even where nothing changed", max_length=10),
         BeforeValidator(_no_analytics),
-    ] = []
+    ] = []  # noqa: RUF012 - Pydantic copies it
     task: SpeechTask | None = None
     """`translate`: into English."""
     diarize: Annotated[bool | None, Field(description="Whether to find out who speaks")] = None

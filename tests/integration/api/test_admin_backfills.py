@@ -205,6 +205,8 @@ async def test_a_plan_beyond_the_calendar_is_a_plan(client, services, admin):
         {"stage": "re-align", "limits": {"audio_hours": 0}},
         {"stage": "re-align", "limits": {"audio_hours": "Infinity"}},
         {"stage": "re-align", "unknown": 1},
+        {"stage": "re-diarize", "options": {"min_speakers": 3, "max_speakers": 2}},
+        {"stage": "re-diarize", "options": {"speakers": 2}},
         {"stage": "import", "selection": {"prefix": "media/"}},
         {"stage": "import", "selection": {"prefix": "s3://elsewhere/x"}},
         {"stage": "import", "selection": {"prefix": "import/\0"}},
