@@ -16,7 +16,7 @@ import structlog
 from cluster.settings import BackfillSettings
 from db.engine import session_scope
 from db.errors import StoreError, StoreUnavailable
-from db.models import TaskState
+from db.models import BackfillEngine, TaskState
 from db.queries import backfills
 from pipelines import queue
 from pipelines.attempt import Attempt, Interruption
@@ -29,7 +29,7 @@ from pipelines.backfills.submitting import BUSY_SECONDS, Later
 from pipelines.backfills.taking import BringIn, Halted, Over, Taken, Taking
 from pipelines.job import RunnerParts, Shared
 from pipelines.queue import Claim, Claimed
-from serving.errors import SpeechError
+from serving.errors import SpeechError, SpeechUnavailable
 
 log = structlog.get_logger(__name__)
 
@@ -58,7 +58,7 @@ class Worker:
         self._taking = taking
         self._importing = Importing(parts, taking, buckets)
         self._gate = Gate(parts.sessions, settings, drive.stage)
-        self._shared = shared_behind(parts, self._gate)
+        self._shared = shared_behind(parts, self._gate, drive)
         self._places = asyncio.Semaphore(settings.tasks_per_actor)
         # One that its actors may have died of is tried alone.
         self._suspects = asyncio.Lock()
@@ -103,6 +103,8 @@ class Worker:
             asyncio.create_task(self._beat_forever()),
             asyncio.create_task(self._follow_forever()),
         ]
+        if self._drive.engine is BackfillEngine.online:
+            loops.append(asyncio.create_task(self._fit_forever()))
         try:
             yield self
         finally:
@@ -254,6 +256,15 @@ class Worker:
             elif states[claim] is TaskState.cancelling:
                 attempt.interrupt(Interruption.cancelled)
 
+    async def _fit_forever(self) -> None:
+        """Have as much under way as the replicas need that there are now."""
+        while True:
+            try:
+                self._shared.fit(await self._parts.count_replicas())
+            except SpeechUnavailable as error:
+                log.warning("replicas not counted", error=error.message)
+            await asyncio.sleep(self._parts.settings.poll_seconds)
+
     async def _follow_forever(self) -> None:
         """Give everything back when the backfill is cancelled, given back, or somebody else's."""
         drive = self._drive
@@ -274,9 +285,12 @@ async def _nobody() -> AsyncIterator[None]:
     yield
 
 
-def shared_behind(parts: RunnerParts, gate: Gate) -> Shared:
+def shared_behind(parts: RunnerParts, gate: Gate, drive: Drive) -> Shared:
     """What the attempts of an actor share: all of it held back while users wait."""
-    shared = Shared.of(parts)
+    # Models of its own are all its own; the online ones it shares with its like, not with runners.
+    sharing = 1 if drive.engine is BackfillEngine.inprocess else drive.actors
+    settings = parts.settings.model_copy(update={"replicas": sharing})
+    shared = Shared.of(replace(parts, settings=settings))
     patience = parts.settings.lane_patience
     shared.parts = {
         stage: YieldingSlots(slots.places, patience, gate) for stage, slots in shared.parts.items()

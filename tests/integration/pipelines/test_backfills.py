@@ -1,6 +1,7 @@
 """Backfills over real stores and fake models: what is chosen, done once, and written down."""
 
 import asyncio
+import uuid
 from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
@@ -10,6 +11,7 @@ from sqlalchemy import func, select, text, update
 
 from db.engine import session_scope
 from db.models import (
+    BackfillEngine,
     BackfillItem,
     BackfillStage,
     BackfillStop,
@@ -32,6 +34,9 @@ from db.queries.edits import EditAction
 from pipelines import queue
 from pipelines.backfills import items, requests
 from pipelines.backfills.orders import Limits, Selection
+from pipelines.backfills.parts import Drive
+from pipelines.backfills.sources import Buckets
+from pipelines.backfills.worker import Worker
 from serving.errors import ModelUnavailable
 from tests.fixtures.backfills import (
     OLD,
@@ -330,6 +335,34 @@ async def test_it_holds_back_while_somebody_waits(
     # For as long as one holds back at most, and then on it goes.
     assert driver.held_back_seconds >= SETTINGS.longest_yield_seconds
     assert await states(sessions, backfill_id) == {ItemState.done: 2}
+
+
+@pytest.mark.parametrize(
+    ("engine", "replicas", "batches"),
+    [
+        # Of its own models there is one each, whatever runs elsewhere.
+        (BackfillEngine.inprocess, 8, 1),
+        # Two actors have the same eight, whatever the number of runners.
+        (BackfillEngine.online, 8, 4),
+    ],
+)
+async def test_an_actor_has_as_much_under_way_as_its_models_need(
+    sessions, parts, object_settings, engine, replicas, batches
+):
+    async def counted():
+        return {"transcriber": replicas}
+
+    settings = parts.settings.model_copy(update={"replicas": 4, "batches_per_replica": 1})
+    parts = replace(parts, settings=settings, count_replicas=counted)
+    drive = Drive(uuid.uuid4(), uuid.uuid4(), 1, BackfillStage.realign, engine, actors=2)
+    worker = await Worker.of(
+        parts, SETTINGS, Buckets(object_settings, parts.objects, ""), drive, ""
+    )
+    async with worker.running(), asyncio.timeout(10):
+        # What is there at first is for one replica.
+        while (places := worker._shared.parts["transcribe"].places) != batches * parts.batch_size:
+            assert places < batches * parts.batch_size, places
+            await asyncio.sleep(0.01)
 
 
 async def test_a_cancel_gives_everything_back(
