@@ -1,9 +1,11 @@
 """Pictures of benches: from the JSON that they wrote, to PNG."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
+Result = Mapping[str, Any]
 COLOURS = ("#1f77b4", "#9aa0a6", "#c9b458", "#7a9e7e")
 
 
@@ -19,49 +21,30 @@ def figure(width: float, height: float, panels: int = 1) -> tuple[Any, Any]:
 
 
 def throughput(told: Mapping[str, Any], target: Path) -> None:
-    """Audio a second of each side, and where the seconds of each stage go."""
-    results: Sequence[Mapping[str, Any]] = told["results"]
-    sides = list(dict.fromkeys(result["side"] for result in results))
-    sets = list(dict.fromkeys(result["set"] for result in results))
-    made, (speeds, stages) = figure(11, 4, 2)
-    for number, side in enumerate(sides):
-        values = [
-            _mean(r["rtfx"] for r in results if (r["side"], r["set"]) == (side, name))
-            for name in sets
-        ]
-        places = [index + 0.27 * number for index in range(len(sets))]
-        bars = speeds.bar(places, values, 0.25, label=side, color=COLOURS[number])
-        speeds.bar_label(bars, fmt="%.1f")
-    speeds.set_xticks([index + 0.27 for index in range(len(sets))], sets)
+    """Audio a second of each side, and what an hour of audio costs in CPU seconds."""
+    results: Sequence[Result] = told["results"]
+    made, (speeds, costs) = figure(11, 4, 2)
+    _bars(speeds, results, lambda result: result["rtfx"], "%.1f")
     speeds.set_ylabel("seconds of audio per second")
     speeds.set_title("Throughput, end to end")
-    speeds.legend()
-    _stacked(stages, results, sides, sets)
+    speeds.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=3, frameon=False)
+    _bars(costs, results, lambda r: 3600 * r["cpu_seconds"] / r["audio_seconds"], "%.0f")
+    costs.set_ylabel("CPU seconds per hour of audio")
+    costs.set_title("What it costs")
     made.tight_layout()
     made.savefig(target, dpi=110)
 
 
-def _stacked(
-    axes: Any, results: Sequence[Mapping[str, Any]], sides: Sequence[str], sets: Sequence[str]
+def _bars(
+    axes: Any, results: Sequence[Result], value: Callable[[Result], float], form: str
 ) -> None:
-    """CPU seconds per hour of audio of each side."""
-    for number, side in enumerate(sides):
-        values = [
-            _mean(
-                3600 * r["cpu_seconds"] / r["audio_seconds"]
-                for r in results
-                if (r["side"], r["set"]) == (side, name)
-            )
-            for name in sets
-        ]
-        places = [index + 0.27 * number for index in range(len(sets))]
-        bars = axes.bar(places, values, 0.25, label=side, color=COLOURS[number])
-        axes.bar_label(bars, fmt="%.0f")
+    """A group of bars for each set, a bar for each side that worked on it: means over rounds."""
+    sets = list(dict.fromkeys(result["set"] for result in results))
+    for number, side in enumerate(dict.fromkeys(result["side"] for result in results)):
+        of_side = [result for result in results if result["side"] == side]
+        its = [name for name in sets if any(result["set"] == name for result in of_side)]
+        heights = [fmean(value(r) for r in of_side if r["set"] == name) for name in its]
+        places = [sets.index(name) + 0.27 * number for name in its]
+        bars = axes.bar(places, heights, 0.25, label=side, color=COLOURS[number])
+        axes.bar_label(bars, fmt=form)
     axes.set_xticks([index + 0.27 for index in range(len(sets))], sets)
-    axes.set_ylabel("CPU seconds per hour of audio")
-    axes.set_title("What it costs")
-
-
-def _mean(values: Any) -> float:
-    found = list(values)
-    return sum(found) / len(found) if found else 0.0

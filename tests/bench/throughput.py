@@ -1,9 +1,10 @@
 """Audio a second, end to end: the whole service beside WhisperX and a worker of single files.
 
 `python -m tests.bench throughput [--minutes 20] [--files 40] [--rounds 1] [--workers 2]`: a mixed
-set of recordings, then a single long one; the same weights, beam and aligner on all sides. Each
-side works alone on the machine, its models loaded and warm. Writes `docs/bench/throughput.json`
-and a picture beside it. Where the machine has a GPU, all sides use it (`--cpu`: none does).
+set of recordings, then a single long one (WhisperX alone beside it); the same weights, beam and
+aligner on all sides. Each side works alone on the machine, its models loaded and warm. Writes
+`docs/bench/throughput.json` and a picture beside it. Where the machine has a GPU, all sides use it
+(`--cpu`: none does).
 """
 
 import argparse
@@ -112,9 +113,8 @@ def main(arguments: list[str]) -> None:
             for result in (
                 *ours(Path(name) / f"stack-{number}", made, asked.only),
                 *peer("WhisperX + pyannote", ["whisperx", "1"], made, asked),
+                # On a single file it would be the same as WhisperX: there is nothing to share out.
                 *peer("file by file", ["worker", str(asked.workers)], made, asked, MIXED),
-                # A single file has one worker, which then has all threads.
-                *peer("file by file", ["worker", "1"], made, asked, LONG),
             ):
                 results.append(result)
                 print(_line(result), flush=True)
