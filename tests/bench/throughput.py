@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -110,11 +111,12 @@ def main(arguments: list[str]) -> None:
     with tempfile.TemporaryDirectory() as name:
         made = sets(Path(name), asked.minutes, asked.files, asked.seed)
         for number in range(asked.rounds):
-            for result in (
-                *ours(Path(name) / f"stack-{number}", made, asked.only),
-                *peer("WhisperX + pyannote", ["whisperx", "1"], made, asked),
+            # One side after the other, each told of when it is done.
+            for result in chain(
+                ours(Path(name) / f"stack-{number}", made, asked.only),
+                peer("WhisperX + pyannote", ["whisperx", "1"], made, asked),
                 # On a single file it would be the same as WhisperX: there is nothing to share out.
-                *peer("file by file", ["worker", str(asked.workers)], made, asked, MIXED),
+                peer("file by file", ["worker", str(asked.workers)], made, asked, MIXED),
             ):
                 results.append(result)
                 print(_line(result), flush=True)
