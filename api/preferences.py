@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.languages import AUTO, LANGUAGES
+from api.speech_options import require_order
 from db.queries import user_settings
 from pipelines.language.wishes import OutputLanguage, Wishes
 from pipelines.rerun import SPEAKERS
@@ -90,9 +91,7 @@ class TranscriptionPreferences(Preferences):
     @model_validator(mode="after")
     def speakers_in_order(self) -> Self:
         """Refuse bounds that no recording can meet."""
-        low, high = self.min_speakers, self.max_speakers
-        if low is not None and high is not None and low > high:
-            raise ValueError(f"min_speakers ({low}) exceeds max_speakers ({high})")
+        require_order(self.min_speakers, self.max_speakers)
         return self
 
 

@@ -13,6 +13,12 @@ LanguageCode = Annotated[
 ]
 
 
+def require_order(fewest: int | None, most: int | None) -> None:
+    """Raise ValueError for bounds of speakers that no recording can meet."""
+    if fewest is not None and most is not None and fewest > most:
+        raise ValueError(f"min_speakers ({fewest}) exceeds max_speakers ({most})")
+
+
 class SpeechOptions(BaseModel):
     """What can be asked of any transcription."""
 
@@ -30,9 +36,7 @@ class SpeechOptions(BaseModel):
     @model_validator(mode="after")
     def speakers_in_order(self) -> Self:
         """Refuse bounds that no recording can meet."""
-        low, high = self.min_speakers, self.max_speakers
-        if low is not None and high is not None and low > high:
-            raise ValueError(f"min_speakers ({low}) exceeds max_speakers ({high})")
+        require_order(self.min_speakers, self.max_speakers)
         return self
 
     def require_known_language(self) -> None:
