@@ -3,6 +3,7 @@
 import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 
 from cluster.settings import RunnerSettings
 from serving.speech import WINDOW_SECONDS
@@ -60,10 +61,10 @@ class Capacity:
             return self.settings.max_tasks_per_user
         return math.ceil(self.settings.max_tasks_per_user * self._scale)
 
-    def _share(self, role: str) -> float:
-        """Replicas of a role that are this runner's to keep busy."""
-        return max(1, self.replicas.get(role, 1)) / self.settings.replicas
+    def _share(self, role: str) -> Fraction:
+        """Replicas of a role that are this runner's to keep busy; exact, since it is rounded up."""
+        return Fraction(max(1, self.replicas.get(role, 1)), self.settings.replicas)
 
     @property
-    def _scale(self) -> float:
-        return max(1.0, self._share("transcriber"))
+    def _scale(self) -> Fraction:
+        return max(Fraction(1), self._share("transcriber"))

@@ -1,7 +1,7 @@
 """A runner has under way what the replicas there are need, within what its memory bears."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cluster.settings import RunnerSettings
@@ -34,6 +34,7 @@ def test_the_memory_of_a_runner_is_bounded_whatever_replicas_there_are(
 
 
 @given(COUNTS, st.integers(1, 16), st.integers(1, 8))
+@example(29, 7, 7)  # 14 * (29 / 7) is a little more than 58 in floats
 def test_runners_together_give_each_replica_its_batches(replicas, batch_size, runners):
     one = capacity(replicas, batch_size, replicas=runners, max_outstanding_windows=10_000)
     needed = replicas * batch_size * one.settings.batches_per_replica
