@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +20,8 @@ from serving.engines.decoding_guards import (
     token_limit,
 )
 from serving.engines.kept_encodings import Encoded, KeptEncodings, Mel
+from serving.engines.memory import Item, within_memory
+from serving.engines.omissions import OmissionOptions, fuller, halves, leaves_out
 from serving.engines.whisper_words import SPACELESS, whisper_words
 from serving.engines.word_times import settle
 from serving.errors import (
@@ -50,9 +52,6 @@ TASKS = ("transcribe", "translate")
 RUNNERS_UP = 5
 """Languages named in a guess."""
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
 
 @dataclass(frozen=True, slots=True)
 class WhisperOptions:
@@ -71,6 +70,7 @@ class WhisperOptions:
     """Windows whose encoder output is kept on a CPU from the question for their language to the one
     for their text (3 MB each with `base`): of a short recording, half of the work."""
     guards: GuardOptions = field(default_factory=GuardOptions)
+    omissions: OmissionOptions = field(default_factory=OmissionOptions)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -164,7 +164,7 @@ class WhisperEngine:
             return [LanguageGuess("en", 1.0, {"en": 1.0}) for _ in windows]
         guesses: list[LanguageGuess] = []
         batches = self._shared_out(windows) if windows else []
-        for found in self._pool.map(partial(_within_memory, self._detect), batches):
+        for found in self._pool.map(partial(within_memory, self._detect), batches):
             for guess in found:
                 if isinstance(guess, OutOfMemory):
                     raise guess
@@ -191,7 +191,7 @@ class WhisperEngine:
                 answers[index] = error
         batches = [batch for indices in groups.values() for batch in self._shared_out(indices)]
         work = ([windows[index] for index in batch] for batch in batches)
-        texts = self._pool.map(partial(_within_memory, self._decode), work)
+        texts = self._pool.map(partial(within_memory, self._decode), work)
         for batch, found in zip(batches, texts, strict=True):
             answers.update(zip(batch, found, strict=True))
         return [answers[index] for index in range(len(windows))]
@@ -213,13 +213,9 @@ class WhisperEngine:
     def _decode(self, windows: Sequence[HeardWindow]) -> list[WindowText]:
         """One batch, all of one group."""
         requests = [window.request for window in windows]
-        encoded = self._encode(windows)
         limit = token_limit(_seconds(requests[0].audio))
-        first = self._read(encoded, requests, limit, {"beam_size": self.options.beam_size})
-        readings = [
-            self._settled(window, reading, limit, partial(self._row, encoded, index, window))
-            for index, (window, reading) in enumerate(zip(windows, first, strict=True))
-        ]
+        encoded, readings = self._heard(windows, limit)
+        self._complete(requests, readings, limit)
         words: Sequence[tuple[Word, ...] | None] = [None] * len(requests)
         if requests[0].word_times:
             words = self._word_times(encoded, requests, readings)
@@ -235,6 +231,27 @@ class WhisperEngine:
             )
             for request, reading, timed in zip(requests, readings, words, strict=True)
         ]
+
+    def _heard(self, windows: Sequence[HeardWindow], limit: int) -> tuple[Any, list[Decoding]]:
+        """Encoder output of a batch, and what is read from it."""
+        encoded = self._encode(windows)
+        requests = [window.request for window in windows]
+        first = self._read(encoded, requests, limit, {"beam_size": self.options.beam_size})
+        return encoded, [
+            self._settled(window, reading, limit, partial(self._row, encoded, index, window))
+            for index, (window, reading) in enumerate(zip(windows, first, strict=True))
+        ]
+
+    def _complete(
+        self, requests: Sequence[WindowRequest], readings: list[Decoding], limit: int
+    ) -> None:
+        """Replace the readings of which a part was left out by those of the windows' halves."""
+        options, guards = self.options.omissions, self.options.guards
+        for index, (request, reading) in enumerate(zip(requests, readings, strict=True)):
+            if leaves_out(reading, request.speech_seconds, options):
+                _, parts = self._heard([self.prepare(half) for half in halves(request)], limit)
+                decode = self._tokenizer(request.language, request.task).decode
+                readings[index] = fuller(reading, parts, decode, options, guards)
 
     def _settled(
         self, window: HeardWindow, first: Decoding, limit: int, encode: Callable[[], Any]
@@ -313,13 +330,13 @@ class WhisperEngine:
     ) -> list[tuple[Word, ...]]:
         """Times of the words by the decoder's attention to the audio; one language and task."""
         tokenizer = self._tokenizer(requests[0].language, requests[0].task)
+        spaced = tokenizer.language_code not in SPACELESS
         alignments = self._model.find_alignment(
             tokenizer,
             [list(reading.tokens) for reading in readings],
             encoded,
             [math.ceil(_seconds(request.audio) * 100) for request in requests],
         )
-        spaced = tokenizer.language_code not in SPACELESS
         return [
             settle(whisper_words(alignment, spaced=spaced), _seconds(request.audio))
             for request, alignment in zip(requests, alignments, strict=True)
@@ -372,22 +389,6 @@ def batch_group(request: WindowRequest) -> Hashable:
     """
     times = (request.language, request.task) if request.word_times else None
     return token_limit(_seconds(request.audio)), times
-
-
-def _within_memory(
-    run: Callable[[Sequence[Item]], list[Result]], items: Sequence[Item]
-) -> list[Result | OutOfMemory]:
-    """Run a batch; where memory does not suffice, in halves, and at last item by item."""
-    try:
-        return [*run(items)]
-    except RuntimeError as error:
-        # CTranslate2 has no class for it: "CUDA out of memory", "CUDA failed with error out of…".
-        if "out of memory" not in str(error).lower():
-            raise
-        if len(items) == 1:
-            return [OutOfMemory(f"one window does not fit: {error}")]
-    middle = len(items) // 2
-    return _within_memory(run, items[:middle]) + _within_memory(run, items[middle:])
 
 
 def _decoding(result: Any, tokenizer: Any) -> Decoding:

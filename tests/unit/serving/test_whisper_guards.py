@@ -12,7 +12,7 @@ from serving.engines.decoding_guards import (
     most_likely,
     token_limit,
 )
-from serving.engines.whisper import _within_memory
+from serving.engines.memory import within_memory
 from serving.errors import OutOfMemory
 from serving.speech import Doubt
 
@@ -69,7 +69,7 @@ def test_out_of_memory_halves_the_batch_and_names_the_window(sizes, memory):
             raise RuntimeError("CUDA failed with error out of memory")
         return [f"done {size}" for size in batch]
 
-    for size, answer in zip(sizes, _within_memory(run, sizes), strict=True):
+    for size, answer in zip(sizes, within_memory(run, sizes), strict=True):
         if size > memory:
             assert isinstance(answer, OutOfMemory)
         else:
@@ -81,4 +81,4 @@ def test_other_errors_are_not_swallowed():
         raise RuntimeError("cuBLAS failed")
 
     with pytest.raises(RuntimeError, match="cuBLAS"):
-        _within_memory(run, [1, 2])
+        within_memory(run, [1, 2])
