@@ -3,8 +3,9 @@
 import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
+from fastapi import Depends, Query
 from fastapi.exceptions import RequestValidationError
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 
@@ -65,3 +66,26 @@ def require_order(bounds: Mapping[tuple[str, str], tuple[Any, Any]]) -> None:
     ]
     if wrong:
         raise RequestValidationError(wrong)
+
+
+class Span(NamedTuple):
+    """From a moment on and before another; None: since ever, until now."""
+
+    date_from: datetime | None
+    date_to: datetime | None
+
+
+def _span(
+    date_from: Annotated[
+        AwareMoment | None, Query(alias="from", description="From this moment on")
+    ] = None,
+    date_to: Annotated[
+        AwareMoment | None, Query(alias="to", description="Before this moment")
+    ] = None,
+) -> Span:
+    require_order({("from", "to"): (date_from, date_to)})
+    return Span(date_from, date_to)
+
+
+AskedSpan = Annotated[Span, Depends(_span)]
+"""`from` and `to` of a query."""

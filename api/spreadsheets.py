@@ -1,11 +1,18 @@
-"""Tables for spreadsheets: CSV in which nothing is taken for a formula."""
+"""Exports as tables for spreadsheets, CSV in which nothing is taken for a formula, or as JSON."""
 
 import csv
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
+
+from fastapi import Query
+from fastapi.responses import StreamingResponse
+
+from api.errors import ErrorType
+from api.headers import content_disposition
+from api.openapi import ADMIN_TYPES, Responses, errors
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What spreadsheets take for the beginning of a formula."""
@@ -19,6 +26,30 @@ class ExportFormat(StrEnum):
 
 
 MEDIA_TYPES = {ExportFormat.csv: "text/csv", ExportFormat.ndjson: "application/x-ndjson"}
+AskedFormat = Annotated[ExportFormat, Query(description="CSV or a JSON object a line")]
+
+
+def exported(description: str) -> Responses:
+    """What an administrator's export answers with."""
+    text = {"schema": {"type": "string"}}
+    content = dict.fromkeys(MEDIA_TYPES.values(), text)
+    return {
+        200: {"description": description, "content": content},
+        **errors(*ADMIN_TYPES, ErrorType.validation_error),
+    }
+
+
+def download(text: AsyncIterator[str], written: ExportFormat, name: str) -> StreamingResponse:
+    """An export as a file of this name and its format's extension, kept by no cache."""
+    return StreamingResponse(
+        text,
+        media_type=MEDIA_TYPES[written],
+        headers={
+            "content-disposition": content_disposition("attachment", f"{name}.{written}"),
+            "x-content-type-options": "nosniff",
+            "cache-control": "no-store",
+        },
+    )
 
 
 def table(rows: Iterable[Iterable[str]]) -> str:

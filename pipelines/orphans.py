@@ -1,7 +1,8 @@
 """Finds objects that no row names, and removes them.
 
 There should be none: whoever writes objects notes them first (`pipelines.leftovers`). What is left
-of a restored backup, or of a fault nobody thought of, is found here.
+of a restored backup, or of a fault nobody thought of, is found here; and manifests of backfills,
+which lie until they are old and their rows are written down.
 """
 
 import re
@@ -31,6 +32,9 @@ class Root(NamedTuple):
 
 
 ROOTS: Mapping[str, Root] = {
+    "backfills/manifests/": Root(
+        re.compile(rf"backfills/manifests/(?P<id>{UUID})"), oversight.unread_manifests
+    ),
     "enrolments/": Root(
         re.compile(rf"enrolments/{UUID}/{UUID}/(?P<id>{UUID})"), oversight.known_enrolments
     ),

@@ -11,11 +11,10 @@ from api.admin.schemas import AuditEntry
 from api.dependencies import App, CallerAddress, CurrentAdmin, Session
 from api.envelope import EnvelopeRoute
 from api.errors import ErrorType
-from api.headers import content_disposition
-from api.openapi import ADMIN_TYPES, Responses, errors
+from api.openapi import ADMIN_TYPES, errors
 from api.pagination import Page, Paging
-from api.periods import AwareMoment
-from api.spreadsheets import MEDIA_TYPES, ExportFormat, lines, table
+from api.periods import AskedSpan
+from api.spreadsheets import AskedFormat, ExportFormat, download, exported, lines, table
 from db.engine import Sessions, session_scope
 from db.models import AuditEvent
 from db.queries import audit
@@ -26,17 +25,10 @@ router = APIRouter(prefix="/api/admin/audit", tags=["admin"], route_class=Envelo
 BATCH = 1000
 """Events of an export that are in memory at a time."""
 COLUMNS = tuple(AuditEntry.model_fields)
-TEXT = {"schema": {"type": "string"}}
-EXPORTED: Responses = {
-    200: {
-        "description": "The events, newest first",
-        "content": dict.fromkeys(MEDIA_TYPES.values(), TEXT),
-    },
-    **errors(*ADMIN_TYPES, ErrorType.validation_error),
-}
 
 
 def _filters(
+    span: AskedSpan,
     actor_id: Annotated[uuid.UUID | None, Query(description="Who did it")] = None,
     owner_id: Annotated[uuid.UUID | None, Query(description="Whose thing it was")] = None,
     action: Annotated[Action | None, Query(description="What was done")] = None,
@@ -49,14 +41,8 @@ def _filters(
             description="The id of what it was done to, such as a file's",
         ),
     ] = None,
-    date_from: Annotated[
-        AwareMoment | None, Query(alias="from", description="From this moment on")
-    ] = None,
-    date_to: Annotated[
-        AwareMoment | None, Query(alias="to", description="Before this moment")
-    ] = None,
 ) -> Filters:
-    return Filters(actor_id, owner_id, action, subject, date_from, date_to)
+    return Filters(actor_id, owner_id, action, subject, *span)
 
 
 Wanted = Annotated[Filters, Depends(_filters)]
@@ -83,7 +69,7 @@ async def list_events(
     "/export",
     summary="Export the audit log",
     response_class=StreamingResponse,
-    responses=EXPORTED,
+    responses=exported("The events, newest first"),
 )
 async def export_events(
     services: App,
@@ -91,7 +77,7 @@ async def export_events(
     admin: CurrentAdmin,
     address: CallerAddress,
     filters: Wanted,
-    format: Annotated[ExportFormat, Query(description="CSV or a JSON object a line")],  # noqa: A002
+    format: AskedFormat,  # noqa: A002
 ) -> StreamingResponse:
     """All events that match, newest first, as a download; that it was made is written down.
 
@@ -104,15 +90,7 @@ async def export_events(
         address=address,
         details={"format": format, "filters": filters.told()},
     )
-    return StreamingResponse(
-        _exported(services.sessions, filters, format),
-        media_type=MEDIA_TYPES[format],
-        headers={
-            "content-disposition": content_disposition("attachment", f"audit.{format}"),
-            "x-content-type-options": "nosniff",
-            "cache-control": "no-store",
-        },
-    )
+    return download(_exported(services.sessions, filters, format), format, "audit")
 
 
 async def _exported(

@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import AsyncIterator, Sequence
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
@@ -12,11 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api.dependencies import App, CallerAddress, CurrentAdmin, CurrentUser, Services, Session
 from api.envelope import EnvelopeRoute
 from api.errors import ErrorType
-from api.headers import content_disposition
-from api.openapi import ADMIN_TYPES, SIGNED_IN_TYPES, Responses, errors
+from api.openapi import ADMIN_TYPES, SIGNED_IN_TYPES, errors
 from api.pagination import Page, Paging
-from api.periods import AwareMoment, require_order
-from api.spreadsheets import MEDIA_TYPES, ExportFormat, lines, table
+from api.periods import AskedSpan
+from api.spreadsheets import AskedFormat, ExportFormat, download, exported, lines, table
 from api.usage.schemas import Usage, UsageLine, UserUsage
 from db.engine import session_scope
 from db.queries import audit, usage
@@ -29,27 +27,10 @@ own_router = APIRouter(prefix="/api/users/me/usage", tags=["users"], route_class
 
 BATCH = 500
 """Users of an export that are in memory at a time."""
-TEXT = {"schema": {"type": "string"}}
-EXPORTED: Responses = {
-    200: {
-        "description": "A line for each user and measure",
-        "content": dict.fromkeys(MEDIA_TYPES.values(), TEXT),
-    },
-    **errors(*ADMIN_TYPES, ErrorType.validation_error),
-}
 
 
-def _period(
-    date_from: Annotated[
-        AwareMoment | None, Query(alias="from", description="From this moment on")
-    ] = None,
-    date_to: Annotated[
-        AwareMoment | None, Query(alias="to", description="Before this moment")
-    ] = None,
-) -> Period:
-    bounds: tuple[datetime | None, datetime | None] = (date_from, date_to)
-    require_order({("from", "to"): bounds})
-    return Period(*bounds)
+def _period(span: AskedSpan) -> Period:
+    return Period(*span)
 
 
 Wanted = Annotated[Period, Depends(_period)]
@@ -109,7 +90,7 @@ async def list_usage(
     "/export",
     summary="Export what users have used",
     response_class=StreamingResponse,
-    responses=EXPORTED,
+    responses=exported("A line for each user and measure"),
 )
 async def export_usage(
     services: App,
@@ -117,7 +98,7 @@ async def export_usage(
     admin: CurrentAdmin,
     address: CallerAddress,
     period: Wanted,
-    format: Annotated[ExportFormat, Query(description="CSV or a JSON object a line")],  # noqa: A002
+    format: AskedFormat,  # noqa: A002
     user_id: OneUser = None,
 ) -> StreamingResponse:
     """The same as a download, a line for each user and measure; that it was made is written down.
@@ -133,15 +114,7 @@ async def export_usage(
         address=address,
         details={"format": format, "filters": told},
     )
-    return StreamingResponse(
-        _exported(services, period, user_id, format),
-        media_type=MEDIA_TYPES[format],
-        headers={
-            "content-disposition": content_disposition("attachment", f"usage.{format}"),
-            "x-content-type-options": "nosniff",
-            "cache-control": "no-store",
-        },
-    )
+    return download(_exported(services, period, user_id, format), format, "usage")
 
 
 async def _exported(

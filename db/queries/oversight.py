@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from db.base import Base
 from db.errors import NotFound
 from db.models import (
+    Backfill,
     Enrolment,
     FileStatus,
     Lane,
@@ -299,3 +300,13 @@ async def open_uploads(session: AsyncSession, ids: Collection[uuid.UUID]) -> set
         select(Upload.id).where(Upload.id.in_(ids), Upload.state == UploadState.open)
     )
     return set(rows)
+
+
+async def unread_manifests(session: AsyncSession, ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
+    """Those of these manifests whose rows a backfill has not written down yet."""
+    manifest = Backfill.selection["manifest"].astext
+    rows = await session.scalars(
+        select(manifest).where(Backfill.selected_at.is_(None), manifest.is_not(None))
+    )
+    named = {location.rpartition("/")[2] for location in rows}
+    return {key for key in ids if str(key) in named}

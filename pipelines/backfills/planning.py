@@ -12,9 +12,8 @@ from cluster.settings import BackfillSettings, PriceSettings
 from db.engine import Sessions, session_scope
 from db.models import BackfillStage
 from db.queries import backfill_files, backfill_pace
-from db.queries.backfill_files import Amount, InUse
+from db.queries.backfill_files import Amount, InUse, Wanted
 from db.queries.backfill_pace import Pace
-from db.queries.media_files import durations
 from pipelines.backfills import manifests, selecting
 from pipelines.backfills.manifests import Entry, ManifestInvalid
 from pipelines.backfills.orders import Order
@@ -130,13 +129,16 @@ class Planning:
         if selection.prefix is not None:
             return await self._below(selection.prefix), 0
         if selection.manifest is not None:
-            return await self._listed(order.stage, selection.manifest), 0
-        wanted = selection.wanted
+            return await self._listed(order, used, selection.manifest)
+        return await self._chosen(order.stage, selection.wanted, used)
+
+    async def _chosen(
+        self, stage: BackfillStage, wanted: Wanted, used: InUse
+    ) -> tuple[Amount, int]:
+        conditions = backfill_files.chosen(stage, wanted, used)
         async with session_scope(self.sessions) as session:
-            found = await backfill_files.amount(
-                session, backfill_files.chosen(order.stage, wanted, used)
-            )
-            return found, await _left_out(session, order, used)
+            found = await backfill_files.amount(session, conditions)
+            return found, await _left_out(session, stage, wanted, used)
 
     async def _below(self, prefix: str) -> Amount:
         place = self.buckets.place(prefix)
@@ -146,33 +148,41 @@ class Planning:
             files, size = files + len(sizes), size + sum(sizes)
         return Amount(files, size * selecting.BITS / self.settings.audio_bits_per_second, 1)
 
-    async def _listed(self, stage: BackfillStage, location: str) -> Amount:
-        files, seconds = 0, 0.0
+    async def _listed(self, order: Order, used: InUse, location: str) -> tuple[Amount, int]:
+        rows = files = left_out = 0
+        seconds = 0.0
         async with selecting.fetched(self.buckets, self.buckets.place(location)) as file:
             pages = manifests.pages(file)
-            rows = 0
             while page := await asyncio.to_thread(next, pages, None):
                 rows += len(page)
-                lasting = await self._lasting(stage, page)
-                files, seconds = files + len(lasting), seconds + sum(lasting)
+                found, theirs = await self._of_page(order, used, page)
+                files, seconds = files + found.files, seconds + found.audio_seconds
+                left_out += theirs
         if not rows:
             raise ManifestInvalid("The manifest has no rows.")
-        return Amount(files, seconds, 1)
+        return Amount(files, seconds, 1), left_out
 
-    async def _lasting(self, stage: BackfillStage, page: Sequence[Entry]) -> Sequence[float]:
-        """Seconds of each recording that would be done; a file that is here has its own length."""
-        if stage is BackfillStage.bring_in:
-            return [one.facts.get(manifests.SECONDS, 0.0) for one in page]
-        wanted = [one.file_id for one in page if one.file_id is not None]
-        async with session_scope(self.sessions) as session:
-            return list((await durations(session, wanted)).values())
+    async def _of_page(
+        self, order: Order, used: InUse, page: Sequence[Entry]
+    ) -> tuple[Amount, int]:
+        """Recordings of a manifest that would be done; a file that is here has its own length."""
+        if order.stage is BackfillStage.bring_in:
+            seconds = sum(one.facts.get(manifests.SECONDS, 0.0) for one in page)
+            return Amount(len(page), seconds, 1), 0
+        wanted = order.selection.wanted
+        listed = {one.file_id for one in page if one.file_id is not None}
+        ids = listed.intersection(wanted.file_ids) if wanted.file_ids else listed
+        if not ids:
+            return Amount(0, 0.0, 0), 0
+        return await self._chosen(order.stage, replace(wanted, file_ids=tuple(ids)), used)
 
 
-async def _left_out(session: AsyncSession, order: Order, used: InUse) -> int:
+async def _left_out(
+    session: AsyncSession, stage: BackfillStage, wanted: Wanted, used: InUse
+) -> int:
     """Files that would be chosen if people had not worked on them."""
-    if order.stage not in backfill_files.REPLACES or order.selection.edited:
+    if stage not in backfill_files.REPLACES or wanted.edited:
         return 0
-    with_theirs = replace(order.selection.wanted, edited=True)
-    conditions = backfill_files.chosen(order.stage, with_theirs, used)
+    conditions = backfill_files.chosen(stage, replace(wanted, edited=True), used)
     found = await backfill_files.amount(session, [*conditions, backfill_files.worked_on()])
     return found.files

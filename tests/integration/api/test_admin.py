@@ -4,7 +4,7 @@ import asyncio
 import os
 import uuid
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import select, text
@@ -12,7 +12,16 @@ from sqlalchemy import select, text
 from api.factory import VERSION, create_app
 from cluster.settings import MaintenanceSettings, RunnerSettings
 from db.engine import Sessions, session_scope
-from db.models import AuditEvent, Destination, MediaFile, Task, TaskState
+from db.models import (
+    AuditEvent,
+    Backfill,
+    BackfillEngine,
+    BackfillStage,
+    Destination,
+    MediaFile,
+    Task,
+    TaskState,
+)
 from db.objects.s3 import S3Objects
 from db.queries import oversight
 from pipelines import leftovers, orphans, outbox, queue
@@ -370,6 +379,18 @@ class TestCleanup:
         assert (await self.clean(ageless))["objects"] == 0
         runs = [event for event in await audited(sessions) if event.action == "cleanup.run"]
         assert [event.details["objects"] for event in runs] == [3, 0]
+
+    async def test_manifests_that_no_backfill_reads_any_more(self, ageless, objects, sessions):
+        unread, read, unused = (f"backfills/manifests/{uuid.uuid4()}" for _ in range(3))
+        for key in (unread, read, unused):
+            await objects.put(key, b"{}")
+        async with session_scope(sessions) as session:
+            for location, selected_at in ((unread, None), (read, datetime.now(UTC))):
+                backfill = Backfill(stage=BackfillStage.bring_in, engine=BackfillEngine.online)
+                backfill.selection, backfill.selected_at = {"manifest": location}, selected_at
+                session.add(backfill)
+        assert (await self.clean(ageless))["objects"] == 2
+        assert await keys(objects) == [unread]
 
     async def test_one_that_fails_is_written_down_as_begun(
         self, admin, services, object_settings, sessions

@@ -187,6 +187,20 @@ async def test_a_plan_of_listed_files_counts_those_that_are_here(client, service
     assert found["audio_hours"] > 0
 
 
+async def test_a_plan_of_listed_files_leaves_out_what_is_not_chosen(client, services, admin):
+    files = await transcribed(services, client, ["large-v2"] * 3)
+    location = await listed(client, [{"file_id": str(one)} for one in files])
+    for narrowed, count in (
+        ({}, 3),
+        ({"file_ids": [str(files[0]), str(uuid.uuid4())]}, 1),
+        ({"created_to": "2000-01-01T00:00:00Z"}, 0),
+    ):
+        selection = {"manifest": location, **narrowed}
+        body = {"stage": "re-transcribe", "selection": selection}
+        found = await data(await client.post(f"{BACKFILLS}/plan", json=body))
+        assert found["files"] == count
+
+
 async def test_a_plan_beyond_the_calendar_is_a_plan(client, services, admin):
     location = await listed(client, [{"source": "import/a.wav", "duration": 1e300}])
     body = {"stage": "import", "selection": {"manifest": location}}
