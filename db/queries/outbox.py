@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Select, delete, func, literal, select, update
+from sqlalchemy import Select, delete, func, literal, select, tuple_, update
 from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -130,6 +130,20 @@ async def postpone(
         update(OutboxEntry)
         .where(OutboxEntry.id == entry.id, OutboxEntry.attempts == entry.attempts)
         .values(due_at=func.now() + after, failures=failures, last_error=error)
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def give_back(session: AsyncSession, entries: Sequence[OutboxEntry]) -> None:
+    """Make entries that were taken and not tried due again."""
+    await session.execute(
+        update(OutboxEntry)
+        .where(
+            tuple_(OutboxEntry.id, OutboxEntry.attempts).in_(
+                [(entry.id, entry.attempts) for entry in entries]
+            )
+        )
+        .values(due_at=func.now())
         .execution_options(synchronize_session=False)
     )
 

@@ -17,6 +17,7 @@ NAMES = (
     "language_model",
     "retrieval",
     "search_scale",
+    "search_outage",
     "text_embedding",
     "backfill",
     "batching",

@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 
 from cluster.settings import MaintenanceSettings
 from db.engine import Sessions, session_scope
-from db.errors import StoreUnavailable
+from db.errors import StoreBusy, StoreUnavailable
 from db.models import Destination, OutboxEntry
 from db.queries import outbox as queries
 from pipelines import outbox
@@ -54,6 +54,58 @@ async def test_it_doubles_with_each_failure(sessions):
         assert failures == count
         assert 10 * 2 ** (count - 2) < seconds <= 10 * 2 ** (count - 1)
         await due_now(sessions)
+
+
+async def test_an_outage_is_waited_for_a_minute_at_a_time(sessions):
+    await note(sessions)
+    for _ in range(8):
+        await fail(sessions)
+        _, _, seconds = await entry(sessions)
+        assert seconds <= outbox.MAX_PAUSE_WHILE_AWAY_SECONDS
+        await due_now(sessions)
+
+
+async def note_many(sessions: Sessions, count: int) -> None:
+    async with session_scope(sessions) as session:
+        noted: dict[str, dict[str, str]] = {f"file/{number:02}": {} for number in range(count)}
+        await queries.add_all(session, Destination.vectors, noted)
+
+
+async def test_while_a_store_is_away_little_is_tried_and_then_all(sessions):
+    await note_many(sessions, 20)
+    tried: list[str] = []
+
+    async def away(wanted: OutboxEntry) -> timedelta | None:
+        tried.append(wanted.subject)
+        raise StoreUnavailable("no answer")
+
+    async def back(wanted: OutboxEntry) -> timedelta | None:
+        tried.append(wanted.subject)
+        return None
+
+    assert await outbox.drain(sessions, {Destination.vectors: away}, SETTINGS) == 3
+    assert await outbox.drain(sessions, {Destination.vectors: away}, SETTINGS) == 3
+    assert len(set(tried)) == 6
+    assert await outbox.drain(sessions, {Destination.vectors: back}, SETTINGS) == 14
+    await due_now(sessions)
+    assert await outbox.drain(sessions, {Destination.vectors: back}, SETTINGS) == 6
+    assert sorted(tried[6:]) == sorted(f"file/{number:02}" for number in range(20))
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable("too much"), StoreBusy("held")])
+async def test_entries_that_fail_alone_do_not_hold_up_the_others(sessions, error):
+    await note_many(sessions, 12)
+    done: list[str] = []
+
+    async def some(wanted: OutboxEntry) -> timedelta | None:
+        # Two of three; held ones may all be neighbours.
+        if isinstance(error, StoreBusy) or int(wanted.subject[5:]) % 3:
+            raise error
+        done.append(wanted.subject)
+        return None
+
+    assert await outbox.drain(sessions, {Destination.vectors: some}, SETTINGS) == 12
+    assert len(done) == (0 if isinstance(error, StoreBusy) else 4)
 
 
 @pytest.mark.parametrize("how", ["one", "selected"])
