@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any, Self
 
 from serving.speech import Doubt
 
@@ -61,6 +62,14 @@ class Decoding:
         """Work out the compression ratio: bytes of text per byte of zlib."""
         raw = self.text.encode()
         object.__setattr__(self, "compression_ratio", len(raw) / len(zlib.compress(raw)))
+
+    @classmethod
+    def of(cls, result: Any, tokenizer: Any) -> Self:
+        """From CTranslate2's result; the average counts the end token, as OpenAI's does."""
+        tokens = tuple(result.sequences_ids[0])
+        total = result.scores[0] * len(tokens)
+        text = tokenizer.decode(list(tokens)).strip()
+        return cls(tokens, text, total / (len(tokens) + 1), result.no_speech_prob)
 
 
 def token_limit(seconds: float) -> int:

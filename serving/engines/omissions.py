@@ -33,10 +33,19 @@ def leaves_out(reading: Decoding, speech_seconds: float | None, options: Omissio
 
 
 def halves(request: WindowRequest) -> tuple[WindowRequest, WindowRequest]:
-    """The window in two, divided where its middle third is quietest."""
-    cut = _quietest(request)
-    parts = request.audio[:cut], request.audio[cut:]
-    first, second = (replace(request, audio=part, speech_seconds=None) for part in parts)
+    """The window in two, divided where its middle third is quietest.
+
+    Of its speech each has its share by length: where it lies is not known here.
+    """
+    cut, speech = _quietest(request), request.speech_seconds
+    first, second = (
+        replace(
+            request,
+            audio=part,
+            speech_seconds=None if speech is None else speech * len(part) / len(request.audio),
+        )
+        for part in (request.audio[:cut], request.audio[cut:])
+    )
     return first, second
 
 

@@ -215,7 +215,10 @@ class WhisperEngine:
         requests = [window.request for window in windows]
         limit = token_limit(_seconds(requests[0].audio))
         encoded, readings = self._heard(windows, limit)
-        self._complete(requests, readings, limit)
+        readings = [
+            self._completed(request, reading, limit)
+            for request, reading in zip(requests, readings, strict=True)
+        ]
         words: Sequence[tuple[Word, ...] | None] = [None] * len(requests)
         if requests[0].word_times:
             words = self._word_times(encoded, requests, readings)
@@ -242,16 +245,18 @@ class WhisperEngine:
             for index, (window, reading) in enumerate(zip(windows, first, strict=True))
         ]
 
-    def _complete(
-        self, requests: Sequence[WindowRequest], readings: list[Decoding], limit: int
-    ) -> None:
-        """Replace the readings of which a part was left out by those of the windows' halves."""
+    def _completed(self, request: WindowRequest, reading: Decoding, limit: int) -> Decoding:
+        """The reading, or where a part was left out those of the window's halves, and so on."""
         options, guards = self.options.omissions, self.options.guards
-        for index, (request, reading) in enumerate(zip(requests, readings, strict=True)):
-            if leaves_out(reading, request.speech_seconds, options):
-                _, parts = self._heard([self.prepare(half) for half in halves(request)], limit)
-                decode = self._tokenizer(request.language, request.task).decode
-                readings[index] = fuller(reading, parts, decode, options, guards)
+        if not leaves_out(reading, request.speech_seconds, options):
+            return reading
+        parts = halves(request)
+        _, heard = self._heard([self.prepare(part) for part in parts], limit)
+        decode = self._tokenizer(request.language, request.task).decode
+        if fuller(reading, heard, decode, options, guards) is reading:
+            return reading
+        whole = [self._completed(*pair, limit) for pair in zip(parts, heard, strict=True)]
+        return fuller(reading, whole, decode, options, guards)
 
     def _settled(
         self, window: HeardWindow, first: Decoding, limit: int, encode: Callable[[], Any]
@@ -321,7 +326,7 @@ class WhisperEngine:
             **way,
         )
         return [
-            _decoding(result, tokenizer)
+            Decoding.of(result, tokenizer)
             for result, tokenizer in zip(results, tokenizers, strict=True)
         ]
 
@@ -389,11 +394,3 @@ def batch_group(request: WindowRequest) -> Hashable:
     """
     times = (request.language, request.task) if request.word_times else None
     return token_limit(_seconds(request.audio)), times
-
-
-def _decoding(result: Any, tokenizer: Any) -> Decoding:
-    """A reading from CTranslate2's result; the average counts the end token, as OpenAI's does."""
-    tokens = tuple(result.sequences_ids[0])
-    total = result.scores[0] * len(tokens)
-    text = tokenizer.decode(list(tokens)).strip()
-    return Decoding(tokens, text, total / (len(tokens) + 1), result.no_speech_prob)

@@ -169,13 +169,18 @@ def loud_turns(audio: Pcm, voice: str) -> tuple[SpeakerTurn, ...]:
 def string(name: str, seconds: float, chosen: random.Random, parties: int | None = None) -> Strung:
     """A recording of about this length, of so many voices (a dialogue's two count as one).
 
-    Nobody goes on after themselves where there is somebody else, and clips come back only when all
-    that fit have been used.
+    Of more, where they have not enough to say: fifty times the same sentence is nobody's recording,
+    and guards against loops take it for one. Nobody goes on after themselves where there is
+    somebody else, and clips come back only when all that fit have been used.
     """
     fitting = [clip for clip in clips() if clip.seconds <= seconds]
     heard = sorted({tuple(sorted(clip.voices)) for clip in fitting})
-    some = chosen.sample(heard, min(parties or len(heard), len(heard)))
-    among = [clip for clip in fitting if tuple(sorted(clip.voices)) in some]
+    among: list[Clip] = []
+    for number, voices in enumerate(chosen.sample(heard, len(heard))):
+        enough = sum(clip.seconds for clip in among) >= seconds
+        if parties is not None and number >= parties and enough:
+            break
+        among += [clip for clip in fitting if tuple(sorted(clip.voices)) == voices]
     return joined(name, list(_order(among, seconds, chosen)), chosen)
 
 
