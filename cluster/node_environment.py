@@ -21,6 +21,8 @@ RAY = {
     # Without a token whoever reaches the dashboard runs what he likes on every node.
     "RAY_AUTH_MODE": "token",
     "RAY_DISABLE_DOCKER_CPU_WARNING": "1",
+    # Ten times a second, Serve's default, takes 7 % of a core for looking at replicas; so 3 %.
+    "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
 }
 
 NODE = {**SILENCE, **RAY, "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": PROXY_MIDDLEWARES}
