@@ -22,6 +22,9 @@ class FileFacts:
     duration: float | None = None
     """Seconds."""
     language: str | None = None
+    """What is spoken."""
+    translated_to: str | None = None
+    """In which language the text is, where it is not the one spoken."""
     tags: tuple[str, ...] = ()
     collections: tuple[uuid.UUID, ...] = ()
 

@@ -110,7 +110,7 @@ def _passage(one: PassageDocument) -> Row:
         "number": one.number,
         "start_time": one.start,
         "end_time": one.end,
-        "stemmer": stemmer(one.file.language),
+        "stemmer": stemmer(one.file.translated_to or one.file.language),
         "speakers": list(one.speakers),
         "words": _lexemes(one),
         "body": one.text,

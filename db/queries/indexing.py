@@ -67,6 +67,9 @@ class SpokenFile:
     size_bytes: int
     duration: float | None
     language: str | None
+    """What is spoken."""
+    translated_to: str | None
+    """In which language the transcript is, where it is not the one spoken."""
     version: int
     """Of the transcript."""
     tags: tuple[str, ...]
@@ -84,7 +87,7 @@ async def read(
     """
     title = func.coalesce(func.nullif(MediaFile.title, ""), MediaFile.filename)
     query = (
-        select(MediaFile, title, Transcript.version, Transcript.id)
+        select(MediaFile, title, Transcript.version, Transcript.task, Transcript.id)
         .join(Transcript, Transcript.media_file_id == MediaFile.id)
         .where(MediaFile.id == file_id)
         .options(load_only(*FACTS))
@@ -95,7 +98,7 @@ async def read(
     row = (await session.execute(query)).one_or_none()
     if row is None:
         return None
-    file, shown, version, transcript_id = row
+    file, shown, version, task, transcript_id = row
     tags = await file_labels.tags(session, [file_id])
     into = await file_labels.collections(session, [file_id])
     return SpokenFile(
@@ -107,6 +110,8 @@ async def read(
         size_bytes=file.size_bytes,
         duration=file.duration,
         language=file.language,
+        # Whisper translates into English alone.
+        translated_to="en" if task == "translate" else None,
         version=version,
         tags=tuple(tags.get(file_id, ())),
         collections=tuple(sorted(one.id for one in into.get(file_id, ()))),

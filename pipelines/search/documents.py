@@ -40,6 +40,7 @@ def documents(file: SpokenFile, cut_passages: Sequence[Passage]) -> list[Passage
         size_bytes=file.size_bytes,
         duration=file.duration,
         language=file.language,
+        translated_to=file.translated_to,
         tags=file.tags,
         collections=file.collections,
     )

@@ -23,6 +23,8 @@ from db.models import (
 from db.queries import outbox as entries
 from pipelines import outbox
 from pipelines.search import keeping, locks
+from pipelines.search.finding import find
+from pipelines.search.found import Asked, Mode
 from pipelines.search.keeping import handler, keep_file
 from pipelines.search.notes import note_files, note_user_gone
 from pipelines.search.places import LIVE, NEXT
@@ -91,6 +93,19 @@ async def test_a_file_is_in_both_stores_and_it_is_written_down(sessions, stores)
     assert {payload["media_file_id"] for payload in found.values()} == {str(file_id)}
     assert await stores.keywords.count(LIVE, ann) == len(found)
     await equal(stores)
+
+
+@pytest.mark.parametrize(("task", "found"), [("translate", 1), ("transcribe", 0)])
+async def test_a_translation_is_found_by_english_stems(sessions, stores, task, found):
+    ann = await add_user(sessions)
+    said = [("Ada", "We are planning the harvest.")]
+    file_id = await spoken(sessions, ann, said, language="de")
+    async with session_scope(sessions) as session:
+        of_it = Transcript.media_file_id == file_id
+        await session.execute(update(Transcript).where(of_it).values(task=task))
+    await bring(stores)
+    asked = Asked(user_id=ann, text="plans", mode=Mode.keyword)
+    assert (await find(asked, stores)).total == found
 
 
 async def test_what_stays_as_it_is_is_not_embedded_again(sessions, stores):
