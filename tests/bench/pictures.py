@@ -47,4 +47,6 @@ def _bars(
         places = [sets.index(name) + 0.27 * number for name in its]
         bars = axes.bar(places, heights, 0.25, label=side, color=COLOURS[number])
         axes.bar_label(bars, fmt=form)
+        # Room for the labels.
+        axes.margins(y=0.12)
     axes.set_xticks([index + 0.27 for index in range(len(sets))], sets)
