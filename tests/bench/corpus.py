@@ -175,13 +175,21 @@ def string(name: str, seconds: float, chosen: random.Random, parties: int | None
     """
     fitting = [clip for clip in clips() if clip.seconds <= seconds]
     heard = sorted({tuple(sorted(clip.voices)) for clip in fitting})
+    order = chosen.sample(heard, len(heard))
+    among = fitting if parties is None else _of_voices(fitting, order, parties, seconds)
+    return joined(name, list(_order(among, seconds, chosen)), chosen)
+
+
+def _of_voices(
+    fitting: Sequence[Clip], order: Sequence[tuple[str, ...]], parties: int, seconds: float
+) -> list[Clip]:
+    """Clips of the first so many voices, and of more until they last long enough."""
     among: list[Clip] = []
-    for number, voices in enumerate(chosen.sample(heard, len(heard))):
-        enough = sum(clip.seconds for clip in among) >= seconds
-        if parties is not None and number >= parties and enough:
+    for number, voices in enumerate(order):
+        if number >= parties and sum(clip.seconds for clip in among) >= seconds:
             break
         among += [clip for clip in fitting if tuple(sorted(clip.voices)) == voices]
-    return joined(name, list(_order(among, seconds, chosen)), chosen)
+    return among
 
 
 def _order(among: Sequence[Clip], seconds: float, chosen: random.Random) -> Iterator[Clip]:
