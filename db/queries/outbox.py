@@ -136,6 +136,8 @@ async def postpone(
 
 async def give_back(session: AsyncSession, entries: Sequence[OutboxEntry]) -> None:
     """Make entries that were taken and not tried due again."""
+    if not entries:
+        return
     await session.execute(
         update(OutboxEntry)
         .where(

@@ -18,7 +18,8 @@ class OmissionOptions:
 
     min_tokens_per_second: float = 2.4
     """Less text than this for a second of speech, and some may be missing. Windows that had lost a
-    sentence or more came at 0.6 to 2.3; the slowest complete ones of 14 languages at 2.3 to 2.9."""
+    sentence or more came at 0.6 to 2.3; the slowest complete ones of the project's recordings
+    (English, French, Spanish, Mandarin) at 2.3 to 2.9. One of these is heard again for nothing."""
     min_speech_seconds: float = 5.0
     """In less speech than this, one long "Well…" makes any rate."""
     min_gain: float = 1.2

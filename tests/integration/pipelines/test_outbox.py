@@ -92,6 +92,15 @@ async def test_while_a_store_is_away_little_is_tried_and_then_all(sessions):
     assert sorted(tried[6:]) == sorted(f"file/{number:02}" for number in range(20))
 
 
+async def test_a_store_may_be_away_from_the_last_entries_on(sessions):
+    await note_many(sessions, outbox.AWAY_AFTER)
+
+    async def away(_: OutboxEntry) -> timedelta | None:
+        raise StoreUnavailable("no answer")
+
+    assert await outbox.drain(sessions, {Destination.vectors: away}, SETTINGS) == 3
+
+
 @pytest.mark.parametrize("error", [StoreUnavailable("too much"), StoreBusy("held")])
 async def test_entries_that_fail_alone_do_not_hold_up_the_others(sessions, error):
     await note_many(sessions, 12)
