@@ -23,10 +23,10 @@ class FileFacts:
     """Seconds."""
     language: str | None = None
     """What is spoken."""
-    translated_to: str | None = None
-    """In which language the text is, where it is not the one spoken."""
     tags: tuple[str, ...] = ()
     collections: tuple[uuid.UUID, ...] = ()
+    translated_to: str | None = None
+    """In which language the text is, where it is not the one spoken."""
 
 
 @dataclass(frozen=True, slots=True)
