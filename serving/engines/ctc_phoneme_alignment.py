@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from serving.engines.ctc_viterbi import (
     build_chain,
     state_scores,
 )
+from serving.engines.hama_acoustics import HamaAcoustics
 from serving.engines.word_times import TimedWord, settle
 from serving.errors import LanguageUnsupported, MediaInvalid, ModelUnavailable, SpeechError
 from serving.speech import SAMPLE_RATE, AlignmentRequest, Pcm, Word, WordTiming
@@ -25,6 +27,9 @@ from serving.speech import SAMPLE_RATE, AlignmentRequest, Pcm, Word, WordTiming
 FRAME_SAMPLES = 320
 FRAME_SECONDS = FRAME_SAMPLES / SAMPLE_RATE
 """Duration of one column of the model's output."""
+
+WEIGHTS = "assets/asr_waveform.hama"
+"""In hama's package; its checksum is in serving/model_entries.py."""
 
 PIECE_SAMPLES = 10 * SAMPLE_RATE
 MARGIN_SAMPLES = SAMPLE_RATE // 2
@@ -58,7 +63,7 @@ class CtcPhonemeOptions:
     cached_words: int = 50_000
     """Pronunciations kept: finding one takes 5 ms, and speech repeats its words."""
     threads: int = 1
-    """Pieces that are heard at once: hama uses one thread for each."""
+    """Pieces that are heard at once."""
 
 
 class CtcPhonemeAligner:
@@ -66,13 +71,13 @@ class CtcPhonemeAligner:
 
     def __init__(self, options: CtcPhonemeOptions | None = None) -> None:
         self.options = options or CtcPhonemeOptions()
-        self._acoustics: Any = None
+        self._acoustics: HamaAcoustics | None = None
         self._pronounce: Any = None
         self._tokens: dict[str, int] = {}
         self._pool = ThreadPoolExecutor(self.options.threads, thread_name_prefix="ctc")
 
     def load(self) -> None:
-        """Load hama's acoustic model and its grapheme-to-phoneme model (both in its wheel)."""
+        """Load hama's acoustic and grapheme-to-phoneme models (the weights are in its wheel)."""
         import hama
 
         class IndexedVocabulary(hama.Vocabulary):  # type: ignore[misc]
@@ -82,11 +87,13 @@ class CtcPhonemeAligner:
             def encoder_token_to_id(self) -> dict[str, int]:
                 return {token: index for index, token in enumerate(self.encoder)}
 
-        acoustics, graphemes = hama.ASRModel(), hama.G2PModel()
+        graphemes = hama.G2PModel()
         vocabulary = IndexedVocabulary(graphemes.vocab.encoder, graphemes.vocab.decoder)
         graphemes.tokenizer.vocab = vocabulary
-        self._acoustics = acoustics.session
-        self._tokens = {token: index for index, token in enumerate(acoustics.decoder_tokens)}
+        heard = [*vocabulary.decoder, WORD_BOUNDARY, BLANK]
+        self._tokens = {token: index for index, token in enumerate(heard)}
+        with resources.as_file(resources.files(hama) / WEIGHTS) as path:
+            self._acoustics = HamaAcoustics(path)
 
         def pronounce(word: str) -> Tokens:
             result = graphemes.predict(word, preserve_literals="punct")
@@ -101,10 +108,11 @@ class CtcPhonemeAligner:
 
     def align(self, requests: Sequence[AlignmentRequest]) -> list[tuple[Word, ...] | SpeechError]:
         """Every word of each text (split at spaces), timed; an invalid request fails alone."""
-        if self._acoustics is None:
+        hear = self._acoustics
+        if hear is None:
             raise ModelUnavailable("alignment model not loaded")
         # All are heard ahead: words of one are looked for while the next is heard.
-        heard = [self._refusal(request) or self._hear(request) for request in requests]
+        heard = [self._refusal(request) or self._hear(hear, request) for request in requests]
         return [
             found if isinstance(found, SpeechError) else self._words(request, found)
             for request, found in zip(requests, heard, strict=True)
@@ -126,19 +134,11 @@ class CtcPhonemeAligner:
         found = self._search(np.concatenate(pieces, dtype=np.float32), texts)
         return settle(found, len(request.audio) / SAMPLE_RATE)
 
-    def _hear(self, request: AlignmentRequest) -> list[Heard]:
+    def _hear(self, acoustics: HamaAcoustics, request: AlignmentRequest) -> list[Heard]:
         """Log probability of every token in every frame, piece by piece; nothing without a text."""
-        starts = range(0, len(request.audio), PIECE_SAMPLES) if request.text.strip() else ()
-        return [self._pool.submit(self._hear_piece, request.audio, start) for start in starts]
-
-    def _hear_piece(self, audio: Pcm, start: int) -> LogProbs:
-        first = max(0, start - MARGIN_SAMPLES)
-        last = min(len(audio), start + PIECE_SAMPLES + MARGIN_SAMPLES)
-        waveform = audio[first:last].astype(np.float32) / 32768
-        (output,) = self._acoustics.run(["log_probs"], {"waveform": waveform[None]})
-        skipped = (start - first) // FRAME_SAMPLES
-        heard: LogProbs = output[0][skipped : skipped + PIECE_SAMPLES // FRAME_SAMPLES]
-        return heard
+        audio = request.audio
+        starts = range(0, len(audio), PIECE_SAMPLES) if request.text.strip() else ()
+        return [self._pool.submit(_hear_piece, acoustics, audio, start) for start in starts]
 
     def _search(self, heard: LogProbs, texts: list[str]) -> list[TimedWord]:
         """The most probable frames of every word."""
@@ -175,3 +175,12 @@ class CtcPhonemeAligner:
         start = frames[0] * FRAME_SECONDS - self.options.lead_seconds
         end = (frames[-1] + 1) * FRAME_SECONDS
         return TimedWord(text, start, end, float(confidence[frames].mean()))
+
+
+def _hear_piece(acoustics: HamaAcoustics, audio: Pcm, start: int) -> LogProbs:
+    """A piece, heard with its margins."""
+    first = max(0, start - MARGIN_SAMPLES)
+    last = min(len(audio), start + PIECE_SAMPLES + MARGIN_SAMPLES)
+    heard = acoustics(audio[first:last].astype(np.float32) / np.float32(32768))
+    skipped = (start - first) // FRAME_SAMPLES
+    return heard[skipped : skipped + PIECE_SAMPLES // FRAME_SAMPLES]
