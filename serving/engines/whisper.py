@@ -19,9 +19,9 @@ from serving.engines.decoding_guards import (
     most_likely,
     token_limit,
 )
-from serving.engines.kept_encodings import Encoded, KeptEncodings, Mel
 from serving.engines.memory import Item, within_memory
 from serving.engines.omissions import OmissionOptions, fuller, halves, leaves_out
+from serving.engines.whisper_encoder import AxisOptions, HeardWindow, WindowEncoder
 from serving.engines.whisper_words import SPACELESS, whisper_words
 from serving.engines.word_times import settle
 from serving.errors import (
@@ -69,24 +69,15 @@ class WhisperOptions:
     kept_encodings: int = 32
     """Windows whose encoder output is kept on a CPU from the question for their language to the one
     for their text (3 MB each with `base`): of a short recording, half of the work."""
+    axis: AxisOptions = field(default_factory=AxisOptions)
     guards: GuardOptions = field(default_factory=GuardOptions)
     omissions: OmissionOptions = field(default_factory=OmissionOptions)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class HeardWindow:
-    """A request whose features are made already."""
-
-    request: WindowRequest
-    features: Mel | None
-    """None: they are not needed, or cannot be made of this."""
 
 
 class WhisperEngine:
     """Text of windows. A window's text does not depend on what else is in its batch.
 
-    Audio is always padded to 30 s: a shorter time axis is faster and invents words
-    (measured, reference/peers.md B4). One thread at a time, but for `prepare`.
+    One thread at a time, but for `prepare`.
     """
 
     def __init__(self, options: WhisperOptions) -> None:
@@ -95,10 +86,8 @@ class WhisperEngine:
         self._tokenizer: Any = None
         self._suppressed: tuple[int, ...] = ()
         self._languages: frozenset[str] = frozenset()
-        self._storage: Any = None
-        # On a GPU encoding costs little, and what it makes stays there.
+        self._encoder: Any = None
         self._on_cpu = options.device == "cpu"
-        self._kept = KeptEncodings(options.kept_encodings if self._on_cpu else 0)
         # A thread for each part of a batch: two threads for one part leave much of the second idle.
         self._workers = options.threads if self._on_cpu else 1
         self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="whisper")
@@ -109,7 +98,6 @@ class WhisperEngine:
         Raises:
             ModelUnavailable: they are missing, or this device cannot compute with `compute_type`.
         """
-        from ctranslate2 import StorageView
         from faster_whisper import WhisperModel
         from faster_whisper.tokenizer import Tokenizer
         from faster_whisper.transcribe import get_suppressed_tokens
@@ -133,7 +121,10 @@ class WhisperEngine:
             made.language_code = "en" if task == "translate" else made.language_code
             return made
 
-        self._model, self._storage = model, StorageView
+        self._model = model
+        self._encoder = WindowEncoder(
+            model, on_cpu=self._on_cpu, kept=options.kept_encodings, axis=options.axis
+        )
         self._tokenizer = lru_cache(maxsize=None)(tokenizer)
         self._suppressed = get_suppressed_tokens(tokenizer("en", "transcribe"), [-1])
         self._languages = _languages_of(model)
@@ -144,7 +135,7 @@ class WhisperEngine:
         request = WindowRequest(np.zeros(SAMPLE_RATE, dtype=np.int16), "en")
         windows = [self.prepare(request)] * size
         limit, way = token_limit(1.0), {"beam_size": self.options.beam_size}
-        self._read(self._encode(windows), [request] * size, limit, way)
+        self._read(self._encoder.encode(windows), [request] * size, limit, way)
 
     @property
     def languages(self) -> frozenset[str]:
@@ -162,39 +153,49 @@ class WhisperEngine:
                 raise error
         if self._languages == {"en"}:
             return [LanguageGuess("en", 1.0, {"en": 1.0}) for _ in windows]
-        guesses: list[LanguageGuess] = []
-        batches = self._shared_out(windows) if windows else []
-        for found in self._pool.map(partial(within_memory, self._detect), batches):
-            for guess in found:
+        batches = self._batches([self._encoder.frames(window) for window in windows])
+        work = ([windows[index] for index in batch] for batch in batches)
+        guesses: dict[int, LanguageGuess] = {}
+        found = self._pool.map(partial(within_memory, self._detect), work)
+        for batch, answers in zip(batches, found, strict=True):
+            for index, guess in zip(batch, answers, strict=True):
                 if isinstance(guess, OutOfMemory):
                     raise guess
-                guesses.append(guess)
-        return guesses
+                guesses[index] = guess
+        return [guesses[index] for index in range(len(windows))]
 
     def prepare(self, request: WindowRequest) -> HeardWindow:
         """Make the features, which `transcribe` does else; while another batch is decoded."""
-        needed = _audio_error(request.audio) is None and not self._kept.holds(request.audio)
-        return HeardWindow(request, self._features(request.audio) if needed else None)
+        audio = request.audio
+        needed = _audio_error(audio) is None and not self._encoder.holds(audio)
+        return HeardWindow(request, self._encoder.features(audio) if needed else None)
 
     def transcribe(
         self, requests: Sequence[WindowRequest | HeardWindow]
     ) -> list[WindowText | SpeechError]:
         """The text of each window; a request that cannot be done is a SpeechError in its place."""
-        windows = [w if isinstance(w, HeardWindow) else HeardWindow(w, None) for w in requests]
-        answers: dict[int, WindowText | SpeechError] = {}
-        groups: dict[Hashable, list[int]] = {}
-        for index, window in enumerate(windows):
-            error = self._refusal(window.request)
-            if error is None:
-                groups.setdefault(batch_group(window.request), []).append(index)
-            else:
-                answers[index] = error
-        batches = [batch for indices in groups.values() for batch in self._shared_out(indices)]
-        work = ([windows[index] for index in batch] for batch in batches)
-        texts = self._pool.map(partial(within_memory, self._decode), work)
-        for batch, found in zip(batches, texts, strict=True):
-            answers.update(zip(batch, found, strict=True))
-        return [answers[index] for index in range(len(windows))]
+        windows = [w if isinstance(w, HeardWindow) else HeardWindow(w) for w in requests]
+        refusals = [self._refusal(window.request) for window in windows]
+        asked = [w for w, refusal in zip(windows, refusals, strict=True) if refusal is None]
+        batches = self._batches(
+            [(batch_group(w.request), self._encoder.frames(w.request.audio)) for w in asked]
+        )
+        work = ([asked[index] for index in batch] for batch in batches)
+        found = self._pool.map(partial(within_memory, self._decode), work)
+        texts = {
+            index: text
+            for batch, answers in zip(batches, found, strict=True)
+            for index, text in zip(batch, answers, strict=True)
+        }
+        ordered = iter([texts[index] for index in range(len(asked))])
+        return [next(ordered) if refusal is None else refusal for refusal in refusals]
+
+    def _batches(self, groups: Sequence[Hashable]) -> list[Sequence[int]]:
+        """Which items are done together, told the group of each: only those of one group."""
+        members: dict[Hashable, list[int]] = {}
+        for index, group in enumerate(groups):
+            members.setdefault(group, []).append(index)
+        return [batch for indices in members.values() for batch in self._shared_out(indices)]
 
     def _shared_out(self, items: Sequence[Item]) -> list[Sequence[Item]]:
         """Batches of about the same size: one for each worker, if there are enough items."""
@@ -237,11 +238,13 @@ class WhisperEngine:
 
     def _heard(self, windows: Sequence[HeardWindow], limit: int) -> tuple[Any, list[Decoding]]:
         """Encoder output of a batch, and what is read from it."""
-        encoded = self._encode(windows)
+        encoded = self._encoder.encode(windows)
         requests = [window.request for window in windows]
         first = self._read(encoded, requests, limit, {"beam_size": self.options.beam_size})
         return encoded, [
-            self._settled(window, reading, limit, partial(self._row, encoded, index, window))
+            self._settled(
+                window, reading, limit, partial(self._encoder.whole, encoded, index, window)
+            )
             for index, (window, reading) in enumerate(zip(windows, first, strict=True))
         ]
 
@@ -251,7 +254,8 @@ class WhisperEngine:
         if not leaves_out(reading, request.speech_seconds, options):
             return reading
         parts = halves(request)
-        _, heard = self._heard([self.prepare(part) for part in parts], limit)
+        # One by one: their time axes may differ.
+        heard = [self._heard([self.prepare(part)], limit)[1][0] for part in parts]
         decode = self._tokenizer(request.language, request.task).decode
         if fuller(reading, heard, decode, options, guards) is reading:
             return reading
@@ -265,11 +269,12 @@ class WhisperEngine:
         guards, readings, request = self.options.guards, [first], window.request
         ways = list(FALLBACKS)
         doubt = find_doubt(first, request.speech_seconds, guards)
-        if len(first.tokens) >= limit and doubt is not Doubt.repetition:
-            # It did not come to an end, yet is no loop: a script that takes many tokens.
-            ways.insert(0, {"beam_size": self.options.beam_size})
-        elif doubt is None:
+        # It did not come to an end, yet is no loop: a script that takes many tokens.
+        unfinished = len(first.tokens) >= limit and doubt is not Doubt.repetition
+        if doubt is None and not unfinished:
             return first
+        if unfinished or not self._encoder.is_whole(request.audio):
+            ways.insert(0, {"beam_size": self.options.beam_size})
         encoded = encode()
         for way in ways:
             (reading,) = self._read(encoded, [request], MAX_TOKENS, way)
@@ -277,38 +282,6 @@ class WhisperEngine:
                 return reading
             readings.append(reading)
         return most_likely(readings, guards)
-
-    def _features(self, audio: Pcm) -> Mel:
-        """Of a window padded with silence to 30 s, as the model was trained."""
-        padded = np.pad(audio.astype(np.float32) / 32768, (0, WINDOW_SAMPLES - len(audio)))
-        features: Mel = self._model.feature_extractor(padded, padding=0)
-        return features
-
-    def _encode(self, windows: Sequence[HeardWindow]) -> Any:
-        """Encoder output of windows, those that are kept excepted."""
-        kept = [self._kept.take(window.request.audio) for window in windows]
-        new = [window for window, found in zip(windows, kept, strict=True) if found is None]
-        if len(new) == len(windows):
-            return self._run_encoder(new)
-        fresh = iter(np.asarray(self._run_encoder(new)) if new else ())
-        return self._view([next(fresh) if found is None else found for found in kept])
-
-    def _run_encoder(self, windows: Sequence[HeardWindow]) -> Any:
-        features = [
-            self._features(window.request.audio) if window.features is None else window.features
-            for window in windows
-        ]
-        return self._model.encode(np.stack(features))
-
-    def _view(self, rows: Sequence[Encoded]) -> Any:
-        """Encoder output as CTranslate2 takes it; CPUs only."""
-        return self._storage.from_array(np.stack(rows))
-
-    def _row(self, encoded: Any, index: int, window: HeardWindow) -> Any:
-        """Encoder output of one window of a batch."""
-        if self._on_cpu:
-            return self._view([np.asarray(encoded)[index]])
-        return self._run_encoder([window])
 
     def _read(
         self, encoded: Any, requests: Sequence[WindowRequest], limit: int, way: Mapping[str, float]
@@ -349,11 +322,11 @@ class WhisperEngine:
 
     def _detect(self, windows: Sequence[Pcm]) -> list[LanguageGuess]:
         """Languages of one batch."""
-        encoded = self._encode([HeardWindow(WindowRequest(window, ""), None) for window in windows])
+        encoded = self._encoder.encode(
+            [HeardWindow(WindowRequest(window, "")) for window in windows]
+        )
         found = self._model.model.detect_language(encoded)
-        if self._on_cpu:
-            for window, row in zip(windows, np.asarray(encoded), strict=True):
-                self._kept.keep(window, row)
+        self._encoder.keep(windows, encoded)
         guesses = []
         for tokens in found:
             likeliest = {token[2:-2]: float(p) for token, p in tokens[:RUNNERS_UP]}

@@ -7,14 +7,19 @@ service around them. A quiet machine is needed for the wall seconds.
 import random
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from serving.audio import chunk_count, heard_runs, spans
 from serving.engines.ctc_phoneme_alignment import CtcPhonemeAligner, CtcPhonemeOptions
 from serving.engines.speaker_embedding import FRAME_SAMPLES, HOP_SAMPLES, PCM_SCALE
 from serving.engines.whisper import WhisperEngine, WhisperOptions
+from serving.engines.whisper_encoder import WHOLE_AXIS, AxisOptions
 from serving.speech import SAMPLE_RATE, AlignmentRequest, Pcm, WindowRequest, WindowText
 from tests.bench.corpus import Strung, string
 from tests.bench.tables import table
@@ -86,11 +91,19 @@ def measures(recording: Strung) -> Iterator[tuple[str, Timed, Timed]]:
     )
     folder = whisper_folder("base")
     requests = list(windows_of(audio, "en"))
+    short = [
+        replace(one, audio=one.audio[: 10 * SAMPLE_RATE], speech_seconds=None) for one in requests
+    ]
     apart = engine(folder, threads=2)
     yield (
         "Whisper: a batch in two parts, a thread each, not one with two",
         timed(partial(transcribed, together(folder, threads=2), requests)),
         timed(partial(transcribed, apart, requests)),
+    )
+    yield (
+        "Whisper: of a window of 10 s, 20 s are heard, not 30",
+        timed(partial(transcribed, engine(folder, threads=2, axis=WHOLE_AXIS), short)),
+        timed(partial(transcribed, apart, short)),
     )
     yield (
         "Whisper: what was encoded for the language is not encoded again",
@@ -105,6 +118,13 @@ def measures(recording: Strung) -> Iterator[tuple[str, Timed, Timed]]:
     # Pronunciations are looked for once in a replica's life.
     one.align(texts)
     two.align(texts)
+    hama = with_hamas_engine()
+    hama.align(texts)
+    yield (
+        "word times: the model's sums through BLAS, not hama's engine",
+        timed(partial(hama.align, texts)),
+        timed(partial(one.align, texts)),
+    )
     yield (
         "word times: pieces of 10 s in two threads",
         timed(partial(one.align, texts)),
@@ -142,10 +162,18 @@ def features(audio: Pcm, step: float, *, whole: bool) -> None:
         network.hear(samples[start : start + length + FRAME_SAMPLES - HOP_SAMPLES])
 
 
-def engine(folder: Path, threads: int, kept: int = 32) -> WhisperEngine:
+def engine(
+    folder: Path, threads: int, kept: int = 32, axis: AxisOptions | None = None
+) -> WhisperEngine:
     """As the product has it."""
     made = WhisperEngine(
-        WhisperOptions(str(folder), threads=threads, batch_size=BATCH, kept_encodings=kept)
+        WhisperOptions(
+            str(folder),
+            threads=threads,
+            batch_size=BATCH,
+            kept_encodings=kept,
+            axis=axis or AxisOptions(),
+        )
     )
     made.load()
     made.warm_up()
@@ -180,6 +208,20 @@ def asked(whisper: WhisperEngine, requests: list[WindowRequest]) -> None:
     some = requests[:BATCH]
     whisper.detect_language([request.audio for request in some])
     transcribed(whisper, some)
+
+
+def with_hamas_engine() -> CtcPhonemeAligner:
+    """The aligner as it was."""
+    from hama import ASRModel
+
+    made, session = aligner(1), ASRModel().session
+
+    def hear(waveform: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        heard: npt.NDArray[np.float32] = session.run(["log_probs"], {"waveform": waveform})[0][0]
+        return heard
+
+    made._acoustics = hear  # type: ignore[assignment]
+    return made
 
 
 def aligner(threads: int) -> CtcPhonemeAligner:

@@ -28,7 +28,7 @@ def before(model: str, request: WindowRequest) -> Decoding:
     engine = whisper(model)
     limit = token_limit(len(request.audio) / SAMPLE_RATE)
     (reading,) = engine._read(
-        engine._encode([engine.prepare(request)]), [request], limit, {"beam_size": 5}
+        engine._encoder.encode([engine.prepare(request)]), [request], limit, {"beam_size": 5}
     )
     return reading
 
