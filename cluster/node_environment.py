@@ -23,6 +23,8 @@ RAY = {
     "RAY_DISABLE_DOCKER_CPU_WARNING": "1",
     # Ten times a second, Serve's default, takes 7 % of a core for looking at replicas; so 3 %.
     "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
+    # A thread that waits for another's share sleeps: the core is wanted by other replicas.
+    "OMP_WAIT_POLICY": "PASSIVE",
 }
 
 NODE = {**SILENCE, **RAY, "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": PROXY_MIDDLEWARES}

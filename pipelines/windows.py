@@ -13,8 +13,9 @@ def cut_windows(
 ) -> tuple[Window, ...]:
     """Merge consecutive regions while the window, silences included, stays within `max_seconds`.
 
-    Full windows are the cheap ones: Whisper's encoder pays for 30 s whatever it is given. A
-    region is never divided, so no window ends inside a word that voice activity detection heard.
+    Full windows are the cheap ones: Whisper's encoder pays for 30 s whatever it is given, on a CPU
+    for 20. A region is never divided, so no window ends inside a word that voice activity detection
+    heard.
     From Bain et al., "WhisperX: Time-Accurate Speech Transcription of Long-Form Audio" (2023), but
     for the place of the cut: theirs is where the next region does not fit, which is often in
     mid-sentence; ours is the longest pause of the window's last third.

@@ -79,6 +79,7 @@ class CtcPhonemeAligner:
     def load(self) -> None:
         """Load hama's acoustic and grapheme-to-phoneme models (the weights are in its wheel)."""
         import hama
+        from threadpoolctl import threadpool_limits
 
         class IndexedVocabulary(hama.Vocabulary):  # type: ignore[misc]
             """hama builds this index anew for every letter, which is most of its time."""
@@ -94,6 +95,8 @@ class CtcPhonemeAligner:
         self._tokens = {token: index for index, token in enumerate(heard)}
         with resources.as_file(resources.files(hama) / WEIGHTS) as path:
             self._acoustics = HamaAcoustics(path)
+        # The sums are small: what a second thread of BLAS does with them is wait, at full speed.
+        threadpool_limits(1, user_api="blas")
 
         def pronounce(word: str) -> Tokens:
             result = graphemes.predict(word, preserve_literals="punct")
