@@ -57,7 +57,8 @@ STARTS = [start for start, _ in SCRIPTS]
 
 def estimate(text: str) -> int:
     """Tokens of a text."""
-    return math.ceil(sum(map(_of_sentence, SENTENCES.findall(text))))
+    # No word follows the last blank.
+    return math.ceil(sum(map(_of_sentence, SENTENCES.findall(text)))) + text.endswith(" ")
 
 
 def estimate_prompt(messages: Iterable[ChatMessage]) -> int:
