@@ -15,14 +15,13 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from cluster.settings import Settings
 from serving.arguments import speech_arguments
 from serving.assembly import transcriber
 from serving.deployments.transcriber import LENGTH_STEP_SECONDS
 from serving.deployments.waiting import BatchRules, Traits, Waiting, WaitingRoom
-from serving.engines.kept_encodings import KeptEncodings
 from serving.engines.whisper import WhisperEngine, batch_group
 from serving.speech import BULK, LIVE, SAMPLE_RATE, WindowRequest
 from tests.bench.tables import percent, table
@@ -200,8 +199,7 @@ def real() -> dict[str, float]:
     """CPU seconds of the CPU default on eight short recordings."""
     arguments = speech_arguments(Settings(), 0)
     engine: WhisperEngine = transcriber(arguments)
-    forgetful: WhisperEngine = transcriber(arguments)
-    forgetful._kept = KeptEncodings(0)
+    forgetful = WhisperEngine(replace(engine.options, kept_encodings=0))
     windows = [WindowRequest(clip.audio[: 30 * SAMPLE_RATE], "en") for clip in librivox()[:8]]
     for one in (engine, forgetful):
         one.load()

@@ -264,6 +264,7 @@ def draw(told: Mapping[str, Any], target: Path) -> None:
     costs = net(told, last(told, "one file"))
     bars = cost.barh(list(costs), list(costs.values()), color="#1f77b4")
     cost.bar_label(bars, fmt="%.1f")
+    cost.margins(x=0.12)
     cost.invert_yaxis()
     cost.set_xlabel(f"CPU-milliseconds per window, {counts[-1]} replicas, one file")
     made.tight_layout()
