@@ -24,6 +24,7 @@ NAMES = (
     "diarization",
     "clustering",
     "measures",
+    "axis",
     "throughput",
     "scaling",
     "autoscaling",

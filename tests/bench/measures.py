@@ -186,7 +186,7 @@ def together(folder: Path, threads: int) -> WhisperEngine:
 
     made = WhisperEngine(WhisperOptions(str(folder), threads=1, batch_size=BATCH))
     made.load()
-    made._model = WhisperModel(
+    made._model = made._encoder._model = WhisperModel(
         str(folder), device="cpu", compute_type="int8", cpu_threads=threads, num_workers=1
     )
     made.warm_up()
