@@ -25,9 +25,9 @@ STRUNG_SECONDS = (6.0, 26.0)
 SEED = 5
 AXES = {
     "30 s": WHOLE_AXIS,
+    "as it is": AxisOptions(),
     **{f"window + {margin} s": AxisOptions(0.0, margin, 0.02) for margin in (1.0, 2.0, 4.0, 8.0)},
     "15 s, window + 5 s": AxisOptions(15.0, 5.0, 0.02),
-    "as it is": AxisOptions(),
 }
 
 
