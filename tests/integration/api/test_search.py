@@ -16,7 +16,7 @@ from db.keywords.create import create_keyword_store
 from pipelines.search.finding import SearchStores
 from tests.fixtures.api import connect
 from tests.fixtures.files import user_id
-from tests.fixtures.searchable import bring, spoken
+from tests.fixtures.searchable import PATIENCE, bring, spoken
 from tests.fixtures.stack import free_port
 
 SEARCH = "/api/search"
@@ -173,9 +173,8 @@ class TestRefusals:
         assert pointer in [each["pointer"] for each in answer.json()["errors"]]
 
     async def test_a_store_that_is_away_is_told(self, client, services, library):
-        search_settings = SearchSettings(
-            meili_url=f"http://127.0.0.1:{free_port()}", query_seconds=0.5
-        )
+        url = f"http://127.0.0.1:{free_port()}"
+        search_settings = SearchSettings(meili_url=url, query_seconds=PATIENCE)
         dead = create_keyword_store(search_settings, services.sessions)
         app = create_app(replace(services, keywords=dead, search=search_settings))
         async with connect(app) as degraded:

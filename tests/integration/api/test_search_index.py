@@ -14,7 +14,7 @@ from db.vectors.create import create_vector_store
 from serving.engines.fake_text import DIMENSION
 from tests.fixtures.api import connect
 from tests.fixtures.files import promote, user_id
-from tests.fixtures.searchable import bring, spoken
+from tests.fixtures.searchable import PATIENCE, bring, spoken
 from tests.fixtures.stack import free_port
 
 SEARCH = "/api/search"
@@ -96,7 +96,7 @@ async def test_everybody_sees_how_far_their_files_are(client, stranger, services
 
 async def test_a_store_that_is_away_is_down(client, services):
     url = f"http://127.0.0.1:{free_port()}"
-    away = SearchSettings(qdrant_url=url, vector_retries=0, query_seconds=1)
+    away = SearchSettings(qdrant_url=url, vector_retries=0, query_seconds=PATIENCE)
     dead = create_vector_store(away, services.sessions)
     async with connect(create_app(replace(services, vectors=dead, search=away))) as degraded:
         degraded.headers["Authorization"] = client.headers["Authorization"]

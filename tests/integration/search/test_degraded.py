@@ -21,7 +21,7 @@ from tests.fixtures.searchable import bring, settings, spoken
 from tests.fixtures.stack import free_port
 from tests.fixtures.voiceprints import add_user
 
-QUICKLY = {"query_seconds": 0.3, "vector_retries": 0}
+QUICKLY = {"query_seconds": 1.0, "vector_retries": 0}
 
 
 class NoEmbedder:
