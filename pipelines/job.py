@@ -136,7 +136,8 @@ class Job:
                 progress=meter,
                 pace=MeteredPace(self.shared.pace, self.parts.meters),
                 slot=slot,
-                lane=task.lane,
+                # Its name alone: unpickling ours would load all of `db` in each replica.
+                lane=task.lane.value,
                 audio_seconds=task.audio_seconds or self.parts.max_audio_seconds,
                 last_attempt=self.last,
                 retries=self.parts.settings.window_retries,

@@ -1,9 +1,13 @@
 """The runner over real stores and the real decoder, with fake models: claim to transcript."""
 
 import asyncio
+import io
+import pickle
 import subprocess
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select, update
@@ -51,6 +55,49 @@ async def test_a_recording_becomes_a_transcript(sessions, objects, parts):
     words = [word for segment in segments for word in segment.words]
     assert all(0 <= word[0] <= word[1] <= 30.1 for word in words)
     assert await keys(objects) == [file.object_key]
+
+
+class Overheard:
+    """A port, and the modules that a replica needs to understand what it is sent."""
+
+    def __init__(self, port: Any, modules: set[str]) -> None:
+        self._port, self._modules = port, modules
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._port, name)
+
+        def call(*sent: Any) -> Any:
+            Named(pickle.dumps(sent), self._modules).load()
+            return method(*sent)
+
+        return call
+
+
+class Named(pickle.Unpickler):
+    """Notes which modules are asked for."""
+
+    def __init__(self, data: bytes, modules: set[str]) -> None:
+        super().__init__(io.BytesIO(data))
+        self._modules = modules
+
+    def find_class(self, module: str, name: str) -> Any:
+        self._modules.add(module)
+        return super().find_class(module, name)
+
+
+async def test_replicas_need_no_database_to_understand_what_they_are_sent(sessions, objects, parts):
+    modules: set[str] = set()
+    ports = {
+        field.name: Overheard(getattr(parts.ports, field.name), modules)
+        for field in fields(parts.ports)
+    }
+    task_id = await accept(sessions, objects, sample())
+    async with running(with_parts(parts, **ports)):
+        task = await until(sessions, task_id, ended)
+    assert (task.state, task.error_message) == (TaskState.completed, None)
+    assert "serving.speech" in modules
+    # A second of imports in every replica, and a floor that they are not to stand on.
+    assert {name.split(".")[0] for name in modules}.isdisjoint({"db", "pipelines", "sqlalchemy"})
 
 
 def silence(path: Path, seconds: float) -> Path:
