@@ -89,13 +89,10 @@ class WindowEncoder:
         return self._features(audio, self.frames(audio))
 
     def encode(self, windows: Sequence[HeardWindow]) -> Any:
-        """Encoder output of windows, those that are kept excepted."""
-        kept = [self._kept.take(window.request.audio) for window in windows]
-        new = [window for window, found in zip(windows, kept, strict=True) if found is None]
-        if len(new) == len(windows):
-            return self._run(new)
-        fresh = iter(np.asarray(self._run(new)) if new else ())
-        return self._view([next(fresh) if found is None else found for found in kept])
+        """Encoder output of windows, as the decoder takes it."""
+        if not self._on_cpu:
+            return self._run(windows)
+        return self._view([self._kept_or_new(window) for window in windows])
 
     def whole(self, encoded: Any, index: int, window: HeardWindow) -> Any:
         """Encoder output of one window of a batch, with the whole axis."""
@@ -105,6 +102,18 @@ class WindowEncoder:
         if self._on_cpu:
             return self._view([np.asarray(encoded)[index]])
         return self._run([window])
+
+    def _kept_or_new(self, window: HeardWindow) -> Encoded:
+        """Encoder output of one window, on a CPU: alone, since there a batch is no help.
+
+        Of eight together, each costs half as much again: what they are made of no longer fits a
+        core's caches (`python -m tests.bench measures`).
+        """
+        kept = self._kept.take(window.request.audio)
+        if kept is not None:
+            return kept
+        encoded: Encoded = np.asarray(self._run([window]))[0]
+        return encoded
 
     def _run(self, windows: Sequence[HeardWindow]) -> Any:
         features = [

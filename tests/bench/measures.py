@@ -28,6 +28,7 @@ from tests.models.test_diarization import load_engines
 
 MINUTES = 3.0
 STEP = 2.5
+TOGETHER = 8
 BATCH = 4
 QUIET_SHARE = 0.4
 """Of a recording whose silence is left out: as in a meeting's break, or a call on hold."""
@@ -104,6 +105,11 @@ def measures(recording: Strung) -> Iterator[tuple[str, Timed, Timed]]:
         "Whisper: of a window of 10 s, 20 s are heard, not 30",
         timed(partial(transcribed, engine(folder, threads=2, axis=WHOLE_AXIS), short)),
         timed(partial(transcribed, apart, short)),
+    )
+    yield (
+        "Whisper: windows are encoded one by one, not eight together",
+        timed(partial(encoded, apart, short, TOGETHER)),
+        timed(partial(encoded, apart, short, 1)),
     )
     yield (
         "Whisper: what was encoded for the language is not encoded again",
@@ -201,6 +207,14 @@ def transcribed(whisper: WhisperEngine, requests: list[WindowRequest]) -> list[W
         texts += [answer for answer in answers if isinstance(answer, WindowText)]
     assert len(texts) == len(requests)
     return texts
+
+
+def encoded(whisper: WhisperEngine, requests: list[WindowRequest], size: int) -> None:
+    """What the encoder makes of so many windows at a time."""
+    encoder = whisper._encoder
+    features = [encoder.features(request.audio) for request in requests]
+    for start in range(0, len(features), size):
+        whisper._model.encode(np.stack(features[start : start + size]))
 
 
 def asked(whisper: WhisperEngine, requests: list[WindowRequest]) -> None:

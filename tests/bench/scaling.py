@@ -1,6 +1,6 @@
 """What 1 to 32 replicas of the Transcriber get done, and what everything else costs per window.
 
-`python -m tests.bench scaling [--replicas 1,2,4,8,16,32] [--seconds 2] [--rounds 15]`: a whole
+`python -m tests.bench scaling [--replicas 1,2,4,8,16,32] [--seconds 4] [--rounds 15]`: a whole
 service whose Transcribers sleep, over recordings that are decoded already: many files of two
 minutes, and one long file (of ten hours with 32 replicas). Windows are of real size: each is read
 from the object store, goes to its replica through Ray's, and its text becomes a row. Writes
@@ -275,7 +275,7 @@ def main(arguments: list[str]) -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(prog="scaling")
     parser.add_argument("--replicas", default=",".join(map(str, REPLICAS)))
-    parser.add_argument("--seconds", type=float, default=2.0, help="service time of a window")
+    parser.add_argument("--seconds", type=float, default=4.0, help="service time of a window")
     parser.add_argument("--rounds", type=float, default=15.0, help="windows for each replica")
     parser.add_argument("--longest", type=int, default=LONG_WINDOWS, help="windows for 32 replicas")
     parser.add_argument("--out", type=Path, default=OUT)
