@@ -48,7 +48,7 @@ class HeardWindow:
 
 
 class WindowEncoder:
-    """Encodes windows, in batches of one time axis.
+    """Encodes windows, for batches of one time axis.
 
     Args:
         model: faster-whisper's.
@@ -107,7 +107,7 @@ class WindowEncoder:
         """Encoder output of one window, on a CPU: alone, since there a batch is no help.
 
         Of eight together, each costs half as much again: what they are made of no longer fits a
-        core's caches (`python -m tests.bench measures`).
+        core's caches (docs/benchmarks.md).
         """
         kept = self._kept.take(window.request.audio)
         if kept is not None:
