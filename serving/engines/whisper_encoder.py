@@ -106,8 +106,8 @@ class WindowEncoder:
     def _kept_or_new(self, window: HeardWindow) -> Encoded:
         """Encoder output of one window, on a CPU: alone, since there a batch is no help.
 
-        Of eight together, each costs half as much again: what they are made of no longer fits a
-        core's caches (docs/benchmarks.md).
+        Of eight together, each costs a quarter more: what they are made of no longer fits a core's
+        caches (`python -m tests.bench measures`).
         """
         kept = self._kept.take(window.request.audio)
         if kept is not None:

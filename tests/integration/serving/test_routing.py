@@ -139,6 +139,20 @@ def test_nothing_is_sent_where_nobody_was_reached_until_it_answers():
     asyncio.run(share())
 
 
+def test_one_that_hangs_gets_no_more_than_its_share():
+    async def share() -> None:
+        busy = Busy(3)
+        await busy.send_together(6)
+        hung, *others = [replica.replica_id for replica in busy.replicas]
+        for number in range(20):
+            busy.complete(others[number % 2])
+            busy.pass_time()
+            assert await busy.send() != hung
+        assert busy.lengths == [2, 2, 2]
+
+    asyncio.run(share())
+
+
 def test_who_is_gone_is_forgotten():
     async def share() -> None:
         busy = Busy(2)
